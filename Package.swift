@@ -1,0 +1,88 @@
+// swift-tools-version: 6.2
+import Foundation
+import PackageDescription
+
+// LLVM 22 is found through its own `llvm-config`: LLVM_CONFIG names another one.
+let llvm = LLVM.locate()
+
+let strict: [SwiftSetting] = [.treatAllWarnings(as: .error), .enableUpcomingFeature("MemberImportVisibility")]
+// -Ounchecked is never used: a trap that says what was expected beats a wrong answer.
+let settings = strict
+
+let package = Package(
+  name: "tessera",
+  products: [
+    .executable(name: "tessera", targets: ["tessera"]),
+    .library(name: "TesseraC", type: .dynamic, targets: ["TesseraRuntime"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2")
+  ],
+  targets: [
+    // The data.
+    .target(name: "TensorTypes", swiftSettings: settings),
+
+    // The two intermediate representations.
+    .target(name: "GraphIR", dependencies: ["TensorTypes"], swiftSettings: settings),
+    .target(name: "TileIR", dependencies: ["TensorTypes"], swiftSettings: settings),
+
+    // In: models. Out: objects and libraries.
+    .target(name: "ONNXImport", dependencies: ["GraphIR", "TensorTypes"], swiftSettings: settings),
+    .target(name: "CLLVM", cSettings: [.unsafeFlags(llvm.compilerFlags)]),
+    .target(
+      name: "LLVMBackend", dependencies: ["TileIR", "TensorTypes", "CLLVM"],
+      swiftSettings: settings + [.unsafeFlags(llvm.compilerFlags.flatMap { ["-Xcc", $0] })],
+      linkerSettings: [.unsafeFlags(llvm.linkerFlags)]),
+
+    // Between them: what to run, and how.
+    .target(
+      name: "Kernels", dependencies: ["GraphIR", "TileIR", "TensorTypes"], path: "Kernels",
+      swiftSettings: settings),
+    .target(
+      name: "Compiler", dependencies: ["GraphIR", "TileIR", "Kernels", "LLVMBackend", "TensorTypes"],
+      swiftSettings: settings),
+
+    // The other side of the shared library.
+    .target(name: "TesseraABI"),
+    .target(name: "TesseraRuntime", dependencies: ["TesseraABI", "TensorTypes"], swiftSettings: settings),
+
+    .executableTarget(
+      name: "tessera",
+      dependencies: [
+        "TensorTypes", "GraphIR", "ONNXImport", "TileIR", "Kernels", "LLVMBackend", "Compiler", "TesseraRuntime",
+        .product(name: "ArgumentParser", package: "swift-argument-parser"),
+      ], swiftSettings: settings),
+
+  ]
+)
+
+/// Where LLVM's headers and library are, as `llvm-config` says.
+struct LLVM {
+  var compilerFlags: [String] = []
+  var linkerFlags: [String] = []
+
+  static func locate() -> LLVM {
+    let environment = ProcessInfo.processInfo.environment
+    let candidates = [environment["LLVM_CONFIG"], "llvm-config-22", "/usr/lib/llvm-22/bin/llvm-config"].compactMap { $0 }
+    for candidate in candidates {
+      guard let include = ask(candidate, "--includedir"), let lib = ask(candidate, "--libdir") else { continue }
+      return LLVM(compilerFlags: ["-I\(include)"], linkerFlags: ["-L\(lib)", "-lLLVM-22"])
+    }
+    print("warning: LLVM 22 was not found. Install it with: apt-get install llvm-22-dev lld-22 (or set LLVM_CONFIG)")
+    return LLVM(linkerFlags: ["-lLLVM-22"])
+  }
+
+  private static func ask(_ program: String, _ question: String) -> String? {
+    let process = Process()
+    process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+    process.arguments = [program, question]
+    let output = Pipe()
+    process.standardOutput = output
+    process.standardError = FileHandle.nullDevice
+    do { try process.run() } catch { return nil }
+    let data = output.fileHandleForReading.readDataToEndOfFile()
+    process.waitUntilExit()
+    guard process.terminationStatus == 0 else { return nil }
+    return String(decoding: data, as: UTF8.self).trimmingCharacters(in: .whitespacesAndNewlines)
+  }
+}
