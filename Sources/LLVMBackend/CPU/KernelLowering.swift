@@ -1,0 +1,200 @@
+internal import CLLVM
+import TensorTypes
+import TileIR
+
+/// Lowers one tile program to CPU vector code: a function a phase, and an entry that launches them.
+///
+/// The entry is `void NAME(const TesseraServices *, void **context)`; the context holds the buffers' addresses in the
+/// parameters' order, then the symbols' values (`const int64_t *`), the address of the workers' local memory, and the
+/// bytes of it that each worker has.
+final class KernelLowering {
+  let e: Emitter
+  let target: Target
+  let program: TileProgram
+  /// The order in which the host lays out the symbols' values.
+  let symbols: [String]
+
+  var values: [TileValue: Registers] = [:]
+  var buffers: [TileValue: BufferAddress] = [:]
+  var spare: LLVMValueRef?
+  private var symbolValues: [String: LLVMValueRef] = [:]
+  private var context: LLVMValueRef!
+  private var worker: LLVMValueRef!
+  private var localOffset = Dim(0)
+  /// Bytes of local memory that a worker needs: the most that any phase takes.
+  private(set) var localBytes = Dim(0)
+
+  init(_ program: TileProgram, _ module: borrowing Module, target: Target, symbols: [String]) {
+    e = Emitter(module, target: target)
+    self.target = target
+    self.program = program
+    self.symbols = symbols
+  }
+
+  /// Emits all functions of the kernel.
+  func lower() {
+    var phases: [Operation] = []
+    var scalars: [Operation] = []
+    for operation in program.body.operations {
+      if case .loop(let loop) = operation.kind, loop.mapping.isConcurrent {
+        lowerPhase(operation, number: phases.count, after: scalars)
+        phases.append(operation)
+      } else {
+        scalars.append(operation)
+      }
+    }
+    lowerEntry(phases, scalars)
+  }
+
+  // MARK: Values
+
+  func registers(_ value: TileValue) -> Registers {
+    guard let found = values[value] else { preconditionFailure("a tile defined before its use: \(value) in \(program.name)") }
+    return found
+  }
+  func scalar(_ value: TileValue) -> LLVMValueRef { registers(value).chunks[0] }
+  func buffer(_ value: TileValue) -> BufferAddress {
+    guard let found = buffers[value] else { preconditionFailure("a buffer defined before its use: \(value)") }
+    return found
+  }
+
+  func size(_ dim: Dim) -> LLVMValueRef { e.size(dim) { symbolValues[$0]! } }
+
+  private func contextSlot(_ index: Int, _ type: LLVMTypeRef) -> LLVMValueRef {
+    e.load(type, e.offset(context, e.pointer, e.constant(index)), alignment: 8)
+  }
+
+  /// Loads what the context holds at a function's start.
+  private func openContext(_ context: LLVMValueRef) {
+    self.context = context
+    values = [:]
+    buffers = [:]
+    symbolValues = [:]
+    spare = nil
+    localOffset = Dim(0)
+    let used = usedSymbols
+    if !used.isEmpty {
+      let address = contextSlot(program.parameters.count, e.pointer)
+      for (i, name) in symbols.enumerated() where used.contains(name) {
+        symbolValues[name] = e.load(e.i64, e.offset(address, e.i64, e.constant(i)), alignment: 8)
+      }
+    }
+    for i in program.parameters.indices { addBuffer(TileValue(i), at: contextSlot(i, e.pointer)) }
+  }
+
+  private func addBuffer(_ value: TileValue, at pointer: LLVMValueRef) {
+    guard case .buffer(let type) = program[value] else { preconditionFailure("a buffer") }
+    buffers[value] = BufferAddress(element: type.element, pointer: pointer, strides: type.strides.map { size($0) })
+  }
+
+  private lazy var usedSymbols: Set<String> = {
+    var used: Set<String> = []
+    for case .buffer(let type) in program.types {
+      for dim in type.shape + type.strides { used.formUnion(dim.symbols) }
+    }
+    func visit(_ block: Block) {
+      for operation in block.operations {
+        switch operation.kind {
+        case .size(let dim): used.formUnion(dim.symbols)
+        case .loop(let loop): visit(loop.body)
+        case .conditional(_, let then, let otherwise):
+          visit(then)
+          visit(otherwise)
+        default: continue
+        }
+      }
+    }
+    visit(program.body)
+    return used
+  }()
+
+  // MARK: Phases
+
+  /// The concurrent loops nested perfectly in one another, outermost first, and the innermost one's body.
+  private func nest(_ operation: Operation) -> [Loop] {
+    guard case .loop(let outer) = operation.kind else { preconditionFailure("a loop") }
+    var loops = [outer]
+    while loops.last!.body.operations.count == 1, case .loop(let inner) = loops.last!.body.operations[0].kind,
+      inner.mapping.isConcurrent
+    { loops.append(inner) }
+    return loops
+  }
+
+  private func tripCount(_ loop: Loop) -> LLVMValueRef {
+    let span = LLVMBuildSub(e.builder, scalar(loop.upper), scalar(loop.lower), "")!
+    if loop.step == 1 { return span }
+    return LLVMBuildSDiv(e.builder, LLVMBuildAdd(e.builder, span, e.constant(loop.step - 1), ""), e.constant(loop.step), "")
+  }
+
+  private func phaseName(_ number: Int) -> String { "\(program.name).phase\(number)" }
+
+  /// `void phase(context, worker, begin, end)`: iterations begin..<end of the flattened nest.
+  private func lowerPhase(_ operation: Operation, number: Int, after scalars: [Operation]) {
+    let parameters = e.begin(phaseName(number), [e.pointer, e.i32, e.i64, e.i64])
+    openContext(parameters[0])
+    worker = parameters[1]
+    lower(Block(scalars))
+    let loops = nest(operation)
+    let counts = loops.map { tripCount($0) }
+    forEach(from: parameters[2], to: parameters[3], metadata: nil) { flat in
+      var remaining = flat
+      for (i, loop) in loops.enumerated().reversed() {
+        let position: LLVMValueRef
+        if i == 0 {
+          position = remaining
+        } else {
+          position = LLVMBuildURem(e.builder, remaining, counts[i], "")
+          remaining = LLVMBuildUDiv(e.builder, remaining, counts[i], "")
+        }
+        let induction = e.add(scalar(loop.lower), e.multiply(position, e.constant(loop.step)))
+        values[loop.induction] = Registers(element: .int64, shape: [], chunks: [induction])
+      }
+      lower(loops.last!.body)
+    }
+    LLVMBuildRetVoid(e.builder)
+    localBytes = Dim.maximum(localBytes, localOffset)
+  }
+
+  /// `void NAME(services, context)`: launches the phases one after the other.
+  private func lowerEntry(_ phases: [Operation], _ scalars: [Operation]) {
+    let parameters = e.begin(program.name, [e.pointer, e.pointer])
+    openContext(parameters[1])
+    lower(Block(scalars))
+    let services = parameters[0]
+    // struct TesseraServices { u32 size; i32 worker_count; void *host; void (*parallel_for)(…); … }
+    let host = e.load(e.pointer, e.offset(services, e.i8, e.constant(8)), alignment: 8)
+    let launch = e.load(e.pointer, e.offset(services, e.i8, e.constant(16)), alignment: 8)
+    var types: [LLVMTypeRef?] = [e.pointer, e.pointer, e.pointer, e.i64, e.i64]
+    let type = LLVMFunctionType(e.void, &types, UInt32(types.count), 0)
+    for (number, operation) in phases.enumerated() {
+      let loops = nest(operation)
+      var count = e.constant(1)
+      for loop in loops { count = e.multiply(count, tripCount(loop)) }
+      var grain = 1
+      for case .parallel(let loopGrain) in loops.map(\.mapping) { grain = max(grain, loopGrain) }
+      let body = LLVMGetNamedFunction(e.module, phaseName(number))
+      var arguments: [LLVMValueRef?] = [host, body, parameters[1], count, e.constant(grain)]
+      LLVMBuildCall2(e.builder, type, launch, &arguments, UInt32(arguments.count), "")
+    }
+    LLVMBuildRetVoid(e.builder)
+  }
+
+  /// The next piece of the worker's local memory, aligned to 64 bytes.
+  func allocate(_ value: TileValue) {
+    guard case .buffer(let type) = program[value] else { preconditionFailure("a buffer") }
+    let base = contextSlot(program.parameters.count + 1, e.pointer)
+    let perWorker = contextSlot(program.parameters.count + 2, e.i64)
+    let mine = LLVMBuildMul(e.builder, LLVMBuildSExt(e.builder, worker, e.i64, ""), perWorker, "")!
+    let address = e.offset(base, e.i8, e.add(mine, size(localOffset)))
+    let bytes = type.extent * Dim(type.element.byteCount)
+    localOffset = localOffset + bytes.ceilDivided(by: 64) * 64
+    addBuffer(value, at: address)
+  }
+}
+
+extension BufferType {
+  /// Elements from the first to the last, both counted.
+  public var extent: Dim {
+    zip(shape, strides).reduce(Dim(1)) { $0 + ($1.0 - 1) * $1.1 }
+  }
+}

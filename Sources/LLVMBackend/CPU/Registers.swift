@@ -1,0 +1,160 @@
+internal import CLLVM
+import TensorTypes
+import TileIR
+
+/// A tile in registers: rows of the innermost dimension, each cut into chunks as wide as a vector of 32-bit elements.
+///
+/// The cut depends on the row's length alone, not on the element type, so that a comparison of f32 tiles (a tile of
+/// `i1`) and the tiles that it selects from have chunks that match one to one. A chunk of width 1 is an LLVM scalar.
+struct Registers {
+  let element: ElementType
+  let shape: [Int]
+  /// Row by row.
+  let chunks: [LLVMValueRef]
+
+  /// Length of the innermost dimension; 1 for a scalar.
+  var rowLength: Int { shape.last ?? 1 }
+  var rowCount: Int { shape.dropLast().reduce(1, *) }
+
+  /// Widths of a row's chunks: full vectors, then powers of two.
+  static func widths(_ length: Int, lanes: Int) -> [Int] {
+    var widths = [Int](repeating: lanes, count: length / lanes)
+    var rest = length % lanes
+    var width = lanes
+    while rest > 0 {
+      width /= 2
+      if width <= rest {
+        widths.append(width)
+        rest -= width
+      }
+    }
+    return widths
+  }
+}
+
+extension KernelLowering {
+  func widths(_ length: Int) -> [Int] { Registers.widths(length, lanes: target.machine.lanes) }
+
+  /// A tile whose chunks come from `make(row, offset in the row, width)`.
+  func tile(_ element: ElementType, _ shape: [Int], _ make: (Int, Int, Int) -> LLVMValueRef) -> Registers {
+    let length = shape.last ?? 1
+    var chunks: [LLVMValueRef] = []
+    for row in 0..<shape.dropLast().reduce(1, *) {
+      var offset = 0
+      for width in widths(length) {
+        chunks.append(make(row, offset, width))
+        offset += width
+      }
+    }
+    return Registers(element: element, shape: shape, chunks: chunks)
+  }
+
+  /// One element, by its position in row-major order.
+  func extract(_ tile: Registers, _ position: Int) -> LLVMValueRef {
+    let widths = widths(tile.rowLength)
+    let (row, column) = (position / tile.rowLength, position % tile.rowLength)
+    var offset = 0
+    for (i, width) in widths.enumerated() {
+      if column < offset + width {
+        let chunk = tile.chunks[row * widths.count + i]
+        return width == 1 ? chunk : e.extract(chunk, column - offset)
+      }
+      offset += width
+    }
+    preconditionFailure("a position within the tile")
+  }
+
+  /// A tile put together from single elements; `at` gives that at a position in row-major order.
+  func assemble(_ element: ElementType, _ shape: [Int], _ at: (Int) -> LLVMValueRef) -> Registers {
+    let length = shape.last ?? 1
+    return tile(element, shape) { row, offset, width in
+      if width == 1 { return at(row * length + offset) }
+      var vector: LLVMValueRef = LLVMGetPoison(e.vector(e.type(element), width))
+      for lane in 0..<width { vector = e.insert(vector, at(row * length + offset + lane), lane) }
+      return vector
+    }
+  }
+
+  // MARK: Shape
+
+  func broadcast(_ x: Registers, to shape: [Int]) -> Registers {
+    let padded = [Int](repeating: 1, count: shape.count - x.shape.count) + x.shape
+    let sourceWidths = widths(x.rowLength).count
+    let spreads = x.rowLength == 1 && (shape.last ?? 1) > 1
+    let chunkCount = widths(shape.last ?? 1).count
+    var rows: [Int: [LLVMValueRef]] = [:]
+    var chunks: [LLVMValueRef] = []
+    for row in 0..<shape.dropLast().reduce(1, *) {
+      var source = 0
+      var remaining = row
+      var scale = 1
+      for d in shape.indices.dropLast().reversed() {
+        let position = remaining % shape[d]
+        remaining /= shape[d]
+        if padded[d] != 1 { source += position * scale }
+        scale *= padded[d]
+      }
+      if rows[source] == nil {
+        rows[source] =
+          spreads
+          ? widths(shape.last!).map { e.splat(x.chunks[source], $0) }
+          : Array(x.chunks[source * sourceWidths..<(source + 1) * sourceWidths])
+      }
+      chunks += rows[source]!
+    }
+    precondition(chunks.count == shape.dropLast().reduce(1, *) * chunkCount, "a chunk for each place")
+    return Registers(element: x.element, shape: shape, chunks: chunks)
+  }
+
+  func reshape(_ x: Registers, to shape: [Int]) -> Registers {
+    // Rows that are whole vectors keep their chunks; so does a change of the outer dimensions only.
+    let lanes = target.machine.lanes
+    let (from, to) = (x.rowLength, shape.last ?? 1)
+    if from == to || (from % lanes == 0 && to % lanes == 0) {
+      return Registers(element: x.element, shape: shape, chunks: x.chunks)
+    }
+    return assemble(x.element, shape) { extract(x, $0) }
+  }
+
+  func transpose(_ x: Registers, _ permutation: [Int]) -> Registers {
+    let shape = permutation.map { x.shape[$0] }
+    let lanes = target.machine.lanes
+    if permutation == [1, 0], x.shape[0] % lanes == 0, x.shape[1] % lanes == 0 {
+      return transposeBlocks(x, lanes)
+    }
+    var strides = [Int](repeating: 1, count: x.shape.count)
+    for d in x.shape.indices.dropLast().reversed() { strides[d] = strides[d + 1] * x.shape[d + 1] }
+    return assemble(x.element, shape) { position in
+      var source = 0
+      var remaining = position
+      for d in shape.indices.reversed() {
+        source += (remaining % shape[d]) * strides[permutation[d]]
+        remaining /= shape[d]
+      }
+      return extract(x, source)
+    }
+  }
+
+  /// Transposes a matrix of whole `n × n` blocks by log₂ n exchanges of halves (Eklundh, 1972).
+  private func transposeBlocks(_ x: Registers, _ n: Int) -> Registers {
+    let (rows, columns) = (x.shape[0], x.shape[1])
+    var result = [LLVMValueRef?](repeating: nil, count: x.chunks.count)
+    for r in stride(from: 0, to: rows, by: n) {
+      for c in 0..<columns / n {
+        var block = (0..<n).map { x.chunks[(r + $0) * (columns / n) + c] }
+        var half = n / 2
+        while half >= 1 {
+          for i in 0..<n where i & half == 0 {
+            let (a, b) = (block[i], block[i + half])
+            // Within groups of 2·half lanes: a keeps its lower half and takes b's lower half as its upper one.
+            block[i] = e.shuffle(a, b, (0..<n).map { $0 & half == 0 ? $0 : $0 - half + n })
+            block[i + half] = e.shuffle(a, b, (0..<n).map { $0 & half == 0 ? $0 + half : $0 + n })
+          }
+          half /= 2
+        }
+        for i in 0..<n { result[(c * n + i) * (rows / n) + r / n] = block[i] }
+      }
+    }
+    return Registers(element: x.element, shape: [columns, rows], chunks: result.map { $0! })
+  }
+}

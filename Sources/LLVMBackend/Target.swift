@@ -1,0 +1,47 @@
+import TensorTypes
+import TileIR
+
+/// An instruction set that code is generated for: what LLVM calls it, and what a CPU must have to run it.
+public struct Target: Hashable, Sendable {
+  public var machine: Machine
+  var triple: String
+  /// LLVM's `-mcpu`: which instructions there are.
+  var cpu: String
+  /// LLVM's `-mtune`: which of them are cheap.
+  var tune: String
+  /// Features on top of the CPU's, in LLVM's spelling with `+` or `-`.
+  var featureString: String
+  /// What the loader checks, as /proc/cpuinfo spells it.
+  public var requiredFeatures: [String]
+
+  public var name: String { machine.name }
+
+  /// Every target, most demanding first: the order in which a loader tries the variants of one library.
+  public static let all: [Target] = [x86_64_v4, x86_64_v3, x86_64_v2]
+
+  public static let x86_64_v4 = Target(
+    machine: Machine(name: "x86-64-v4", vectorBytes: 64, vectorRegisters: 32, hasFMA: true, cacheBytes: [32 << 10, 1 << 20, 2 << 20]),
+    triple: "x86_64-unknown-linux-gnu", cpu: "x86-64-v4", tune: "skylake-avx512", featureString: "-prefer-256-bit",
+    requiredFeatures: v3Features + ["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"])
+
+  public static let x86_64_v3 = Target(
+    machine: Machine(name: "x86-64-v3", vectorBytes: 32, vectorRegisters: 16, hasFMA: true, cacheBytes: [32 << 10, 512 << 10, 2 << 20]),
+    triple: "x86_64-unknown-linux-gnu", cpu: "x86-64-v3", tune: "znver3", featureString: "",
+    requiredFeatures: v3Features)
+
+  public static let x86_64_v2 = Target(
+    machine: Machine(name: "x86-64-v2", vectorBytes: 16, vectorRegisters: 16, hasFMA: false, cacheBytes: [32 << 10, 256 << 10, 2 << 20]),
+    triple: "x86_64-unknown-linux-gnu", cpu: "x86-64-v2", tune: "generic", featureString: "",
+    requiredFeatures: v2Features)
+
+  private static let v2Features = ["cx16", "lahf_lm", "popcnt", "pni", "sse4_1", "sse4_2", "ssse3"]
+  private static let v3Features = v2Features + ["abm", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "xsave"]
+
+  /// - Throws: `Failure` of kind `usage` listing the targets there are.
+  public static func named(_ name: String) throws -> Target {
+    guard let target = all.first(where: { $0.name == name }) else {
+      throw Failure(.usage, "no target \"\(name)\"; there are \(all.map(\.name).joined(separator: ", ")), native")
+    }
+    return target
+  }
+}

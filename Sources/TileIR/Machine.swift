@@ -1,0 +1,23 @@
+/// What kernel templates and lowerings know of the machine that code is made for: never of the machine at hand.
+public struct Machine: Hashable, Sendable, Codable {
+  /// `x86-64-v3`
+  public var name: String
+  /// Bytes of a vector register.
+  public var vectorBytes: Int
+  public var vectorRegisters: Int
+  /// Whether `a·b + c` is one instruction; else it is a call or emulated, and kernels use `a·b`, then `+ c`.
+  public var hasFMA: Bool
+  /// Bytes of data cache a core can count on: level 1, level 2, its share of level 3.
+  public var cacheBytes: [Int]
+
+  public init(name: String, vectorBytes: Int, vectorRegisters: Int, hasFMA: Bool, cacheBytes: [Int]) {
+    self.name = name
+    self.vectorBytes = vectorBytes
+    self.vectorRegisters = vectorRegisters
+    self.hasFMA = hasFMA
+    self.cacheBytes = cacheBytes
+  }
+
+  /// f32 elements in a vector register.
+  public var lanes: Int { vectorBytes / 4 }
+}
