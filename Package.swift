@@ -36,7 +36,7 @@ let package = Package(
 
     // Between them: what to run, and how.
     .target(
-      name: "Kernels", dependencies: ["GraphIR", "TileIR", "TensorTypes"], path: "Kernels",
+      name: "Kernels", dependencies: ["TileIR", "TensorTypes"], path: "Kernels",
       swiftSettings: settings),
     .target(
       name: "Compiler", dependencies: ["GraphIR", "TileIR", "Kernels", "LLVMBackend", "TensorTypes"],

@@ -1,0 +1,2 @@
+/// Every template there is: what planning chooses from, tests check, benchmarks time and the tuner tunes.
+public let allKernels: [any KernelTemplate] = []

@@ -1,0 +1,174 @@
+import TensorTypes
+import TileIR
+
+/// One way to compute one kind of workload: an algorithm, the knobs of its schedule, and the tile program for each
+/// setting of them. Templates that accept the same workload compete.
+public protocol KernelTemplate: Sendable {
+  /// `family.variant`
+  var name: String { get }
+
+  /// The knobs' legal values, or nil if the template cannot do this workload on this machine.
+  func space(for workload: Workload, on machine: Machine) -> KnobSpace?
+
+  /// A good setting, found by reasoning alone: what an untuned compile uses.
+  /// - Precondition: `space` is not nil.
+  func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs
+
+  /// How the constant operands must lie in memory; nil keeps an operand as it is.
+  func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?]
+
+  /// The program. Its parameters are the workload's operands in order (packed ones with the packed shape), the
+  /// output, then scratch buffers.
+  func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram
+}
+
+extension KernelTemplate {
+  public func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?] {
+    workload.operands.map { _ in nil }
+  }
+}
+
+/// What is to be computed, down to shapes, strides and element types: what a tuning record is about.
+public enum Workload: Hashable, Sendable, Codable {
+  case matmul(MatmulWorkload)
+  case convolution(ConvolutionWorkload)
+  case attention(AttentionWorkload)
+  case normalization(NormalizationWorkload)
+  case reduction(ReductionWorkload)
+  case elementwise(ElementwiseWorkload)
+  case movement(MovementWorkload)
+  case pool(PoolWorkload)
+  case gather(GatherWorkload)
+  case resize(ResizeWorkload)
+
+  /// The operands in memory, in the order of the program's parameters.
+  public var operands: [View] {
+    switch self {
+    case .matmul(let w): w.operands
+    case .convolution(let w): w.operands
+    case .attention(let w): w.operands
+    case .normalization(let w): w.operands
+    case .reduction(let w): w.operands
+    case .elementwise(let w): w.operands
+    case .movement(let w): w.operands
+    case .pool(let w): w.operands
+    case .gather(let w): w.operands
+    case .resize(let w): w.operands
+    }
+  }
+
+  public var output: View {
+    switch self {
+    case .matmul(let w): w.epilogue.output
+    case .convolution(let w): w.epilogue.output
+    case .attention(let w): w.output
+    case .normalization(let w): w.epilogue.output
+    case .reduction(let w): w.epilogue.output
+    case .elementwise(let w): w.output
+    case .movement(let w): w.output
+    case .pool(let w): w.output
+    case .gather(let w): w.output
+    case .resize(let w): w.output
+    }
+  }
+}
+
+/// A tensor as a kernel sees it: element type, sizes, and strides in elements from an address given at run time.
+/// A stride of 0 repeats along a dimension. Slices, transposes and broadcasts are views, not copies.
+public struct View: Hashable, Sendable, Codable {
+  public var element: ElementType
+  public var shape: Shape
+  public var strides: [Dim]
+
+  public init(_ element: ElementType, _ shape: Shape, strides: [Dim]) {
+    precondition(shape.count == strides.count, "a stride for each dimension")
+    self.element = element
+    self.shape = shape
+    self.strides = strides
+  }
+
+  /// Row-major without gaps.
+  public init(_ element: ElementType, _ shape: Shape) {
+    self.init(element, shape, strides: BufferType(element, shape).strides)
+  }
+  public init(_ type: TensorType) { self.init(type.element, type.shape) }
+
+  public var rank: Int { shape.count }
+  public var buffer: BufferType { BufferType(element, shape, strides: strides) }
+
+  /// Repeated along new outer dimensions and along dimensions of 1 until it has `target`'s shape.
+  public func broadcast(to target: Shape) -> View {
+    let missing = target.count - rank
+    let padded = [Dim](repeating: 0, count: missing) + zip(shape, strides).enumerated().map { i, pair in
+      pair.0 == 1 && target[missing + i] != 1 ? Dim(0) : pair.1
+    }
+    return View(element, target, strides: padded)
+  }
+
+  /// The same elements with dimensions `range` joined into one, if their strides allow it.
+  public func collapsing(_ range: Range<Int>) -> View? {
+    if range.isEmpty {
+      return View(
+        element, shape[..<range.lowerBound] + [1] + shape[range.lowerBound...],
+        strides: strides[..<range.lowerBound] + [0] + strides[range.lowerBound...])
+    }
+    // Dimensions of size 1 have no say.
+    let kept = range.filter { shape[$0] != 1 }
+    for (outer, inner) in zip(kept, kept.dropFirst()) where strides[outer] != strides[inner] * shape[inner] { return nil }
+    let stride = kept.last.map { strides[$0] } ?? strides[range.upperBound - 1]
+    return View(
+      element, shape[..<range.lowerBound] + [shape[range].product] + shape[range.upperBound...],
+      strides: strides[..<range.lowerBound] + [stride] + strides[range.upperBound...])
+  }
+}
+
+/// What happens to each element of a kernel's result on its way to memory: bias, activation, residual, scale, cast.
+public struct Epilogue: Hashable, Sendable, Codable {
+  /// Input 0 is the computed element, the others are `operands`; its result is what is stored.
+  public var expression: Expression
+  /// Of the output's shape (broadcast with strides of 0).
+  public var operands: [View]
+  public var output: View
+
+  public init(expression: Expression, operands: [View], output: View) {
+    precondition(expression.inputTypes.count == operands.count + 1, "the computed element and the operands")
+    self.expression = expression
+    self.operands = operands
+    self.output = output
+  }
+
+  /// Stores what was computed.
+  public init(output: View) {
+    self.init(expression: Expression(inputs: [output.element]) { $0.input(0) }, operands: [], output: output)
+  }
+}
+
+/// How a constant matrix is rearranged at compile time: `[batch, K, N]` (any strides) into panels `[batch, ⌈N/width⌉, K, width]`,
+/// each panel's rows side by side, missing columns zero.
+public struct WeightPacking: Hashable, Sendable, Codable {
+  /// The matrix within the tensor as it is: dimensions batch, k, n.
+  public var source: View
+  public var width: Int
+  /// Element type in the panels.
+  public var element: ElementType
+
+  public init(source: View, width: Int, element: ElementType) {
+    precondition(source.rank == 3, "dimensions batch, k, n")
+    self.source = source
+    self.width = width
+    self.element = element
+  }
+
+  public var packed: TensorType {
+    let (batch, k, n) = (source.shape[0], source.shape[1], source.shape[2])
+    return TensorType(element, [batch, n.ceilDivided(by: Dim(width)), k, Dim(width)])
+  }
+}
+
+extension TileBuilder {
+  /// The buffers of an epilogue's operands and output as parameters.
+  func parameters(_ epilogue: Epilogue) -> (operands: [TileBuffer], output: TileBuffer) {
+    let operands = epilogue.operands.enumerated().map { parameter("e\($0)", .input, $1.buffer) }
+    return (operands, parameter("y", .output, epilogue.output.buffer))
+  }
+}

@@ -1,0 +1,245 @@
+import TensorTypes
+
+/// `y[b, m, n] = epilogue(Σₖ a[b, m, k] · b[b, k, n])`
+public struct MatmulWorkload: Hashable, Sendable, Codable {
+  /// Dimensions batch, m, k.
+  public var a: View
+  /// Dimensions batch, k, n.
+  public var b: View
+  /// Whether `b` is a constant, so that it may be packed at compile time.
+  public var bIsConstant: Bool
+  /// Dimensions batch, m, n.
+  public var epilogue: Epilogue
+
+  public init(a: View, b: View, bIsConstant: Bool, epilogue: Epilogue) {
+    self.a = a
+    self.b = b
+    self.bIsConstant = bIsConstant
+    self.epilogue = epilogue
+  }
+
+  public var operands: [View] { [a, b] + epilogue.operands }
+}
+
+/// A convolution over any number of space dimensions.
+/// `y[n, p…, o] = epilogue(Σ x[n, p·stride + t·dilation − pad, c] · w[o, c, t…])`, x being 0 outside.
+public struct ConvolutionWorkload: Hashable, Sendable, Codable {
+  /// Dimensions n, space…, channel (whatever the strides).
+  public var x: View
+  /// Dimensions group, tap… (as many as space), channel within the group, output channel within the group.
+  public var w: View
+  public var strides: [Int]
+  public var dilations: [Int]
+  public var padsBefore: [Int]
+  public var padsAfter: [Int]
+  public var groups: Int
+  /// Dimensions n, space…, output channel.
+  public var epilogue: Epilogue
+
+  public init(
+    x: View, w: View, strides: [Int], dilations: [Int], padsBefore: [Int], padsAfter: [Int], groups: Int,
+    epilogue: Epilogue
+  ) {
+    self.x = x
+    self.w = w
+    self.strides = strides
+    self.dilations = dilations
+    self.padsBefore = padsBefore
+    self.padsAfter = padsAfter
+    self.groups = groups
+    self.epilogue = epilogue
+  }
+
+  public var operands: [View] { [x, w] + epilogue.operands }
+}
+
+/// `y = softmax(scale · q·kᵀ + mask) · v`, softmax over the keys.
+public struct AttentionWorkload: Hashable, Sendable, Codable {
+  /// Dimensions batch, head, query, depth.
+  public var q: View
+  /// Dimensions batch, head, key, depth; heads divide q's.
+  public var k: View
+  /// Dimensions batch, head, key, depth of the values.
+  public var v: View
+  /// Dimensions batch, head, query, key; bool (false: not attended) or added.
+  public var mask: View?
+  public var scale: Double
+  /// Query i sees keys 0...(i + keys − queries).
+  public var isCausal: Bool
+  /// Dimensions batch, head, query, depth of the values.
+  public var output: View
+
+  public init(q: View, k: View, v: View, mask: View?, scale: Double, isCausal: Bool, output: View) {
+    self.q = q
+    self.k = k
+    self.v = v
+    self.mask = mask
+    self.scale = scale
+    self.isCausal = isCausal
+    self.output = output
+  }
+
+  public var operands: [View] { [q, k, v] + (mask.map { [$0] } ?? []) }
+}
+
+/// Rows normalised: each row of `x` has `row` elements.
+public struct NormalizationWorkload: Hashable, Sendable, Codable {
+  public enum Kind: Hashable, Sendable, Codable {
+    /// exp(x − max) / Σ exp(x − max)
+    case softmax
+    /// x − max − log Σ exp(x − max)
+    case logSoftmax
+    /// (x − mean) / √(variance + ε)
+    case layer(epsilon: Double)
+    /// x / √(mean of squares + ε)
+    case rms(epsilon: Double)
+  }
+  public var kind: Kind
+  /// Dimensions outer…, then those that are normalised over; as many as `rowRank` of them.
+  public var x: View
+  public var rowRank: Int
+  /// Of x's shape; scale and bias are its operands.
+  public var epilogue: Epilogue
+
+  public init(kind: Kind, x: View, rowRank: Int, epilogue: Epilogue) {
+    self.kind = kind
+    self.x = x
+    self.rowRank = rowRank
+    self.epilogue = epilogue
+  }
+
+  public var operands: [View] { [x] + epilogue.operands }
+}
+
+/// `y[kept…] = epilogue(reduce over the other dimensions of prologue(x₀, x₁, …))`
+public struct ReductionWorkload: Hashable, Sendable, Codable {
+  public var function: ReductionFunction
+  /// Computed on each element before it is reduced.
+  public var prologue: Expression
+  /// The prologue's inputs, all of one shape.
+  public var inputs: [View]
+  /// Reduced dimensions, in ascending order.
+  public var axes: [Int]
+  /// Of the inputs' shape with the reduced dimensions as 1.
+  public var epilogue: Epilogue
+
+  public init(function: ReductionFunction, prologue: Expression, inputs: [View], axes: [Int], epilogue: Epilogue) {
+    self.function = function
+    self.prologue = prologue
+    self.inputs = inputs
+    self.axes = axes
+    self.epilogue = epilogue
+  }
+
+  public var operands: [View] { inputs + epilogue.operands }
+}
+
+/// `y[i] = f(x₀[i], x₁[i], …)`, operands broadcast by strides of 0.
+public struct ElementwiseWorkload: Hashable, Sendable, Codable {
+  public var expression: Expression
+  /// Of the output's shape.
+  public var operands: [View]
+  public var output: View
+
+  public init(expression: Expression, operands: [View], output: View) {
+    self.expression = expression
+    self.operands = operands
+    self.output = output
+  }
+}
+
+/// Elements copied from one view to another of the same shape; `y[i] = x[i]` where the view of x may be a transpose,
+/// a slice or a broadcast. With padding: x is `shape − before − after` large and stands at offset `before` in y.
+public struct MovementWorkload: Hashable, Sendable, Codable {
+  public enum Padding: Hashable, Sendable, Codable { case none, constant(Scalar), edge, reflect, wrap }
+  public var x: View
+  public var before: [Dim]
+  public var padding: Padding
+  public var output: View
+
+  public init(x: View, before: [Dim]? = nil, padding: Padding = .none, output: View) {
+    self.x = x
+    self.before = before ?? [Dim](repeating: 0, count: x.rank)
+    self.padding = padding
+    self.output = output
+  }
+
+  public var operands: [View] { [x] }
+}
+
+/// A window moved over space dimensions; maximum, or mean with or without the padding counted.
+public struct PoolWorkload: Hashable, Sendable, Codable {
+  public enum Kind: Hashable, Sendable, Codable { case maximum, average(countsPadding: Bool) }
+  public var kind: Kind
+  /// Dimensions n, space…, channel.
+  public var x: View
+  public var window: [Int]
+  public var strides: [Int]
+  public var dilations: [Int]
+  public var padsBefore: [Int]
+  public var padsAfter: [Int]
+  /// Dimensions n, space…, channel.
+  public var output: View
+
+  public init(
+    kind: Kind, x: View, window: [Int], strides: [Int], dilations: [Int], padsBefore: [Int], padsAfter: [Int], output: View
+  ) {
+    self.kind = kind
+    self.x = x
+    self.window = window
+    self.strides = strides
+    self.dilations = dilations
+    self.padsBefore = padsBefore
+    self.padsAfter = padsAfter
+    self.output = output
+  }
+
+  public var operands: [View] { [x] }
+}
+
+/// `y[outer…, i…, inner…] = x[outer…, indices[i…], inner…]`; negative indices count from the end, others are clamped
+/// into range.
+public struct GatherWorkload: Hashable, Sendable, Codable {
+  public var x: View
+  public var indices: View
+  /// The dimension of x that is indexed.
+  public var axis: Int
+  public var output: View
+
+  public init(x: View, indices: View, axis: Int, output: View) {
+    self.x = x
+    self.indices = indices
+    self.axis = axis
+    self.output = output
+  }
+
+  public var operands: [View] { [x, indices] }
+}
+
+/// Interpolation along space dimensions as ONNX's Resize defines it; see GraphIR's `Resize` for the modes' names.
+public struct ResizeWorkload: Hashable, Sendable, Codable {
+  public var x: View
+  /// `nearest`, `linear`, `cubic`
+  public var mode: String
+  public var coordinateMode: String
+  public var nearestMode: String
+  public var cubicCoefficient: Double
+  /// Output size over input size per dimension, as the model states it.
+  public var scales: [Double]
+  public var output: View
+
+  public init(
+    x: View, mode: String, coordinateMode: String, nearestMode: String, cubicCoefficient: Double, scales: [Double],
+    output: View
+  ) {
+    self.x = x
+    self.mode = mode
+    self.coordinateMode = coordinateMode
+    self.nearestMode = nearestMode
+    self.cubicCoefficient = cubicCoefficient
+    self.scales = scales
+    self.output = output
+  }
+
+  public var operands: [View] { [x] }
+}
