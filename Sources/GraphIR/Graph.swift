@@ -52,11 +52,11 @@ public struct Graph: Sendable {
     public var value: ValueID
   }
 
-  public private(set) var name: String
-  public private(set) var values: [Value] = []
-  public private(set) var nodes: [Node] = []
-  public private(set) var inputs: [ValueID] = []
-  public private(set) var outputs: [Output] = []
+  public internal(set) var name: String
+  public internal(set) var values: [Value] = []
+  public internal(set) var nodes: [Node] = []
+  public internal(set) var inputs: [ValueID] = []
+  public internal(set) var outputs: [Output] = []
 
   public init(name: String) { self.name = name }
 
@@ -98,14 +98,18 @@ public struct Graph: Sendable {
     // middle say how many operands of each kind they have in an attribute.
     let facts = present.map { self[$0].facts }
     let types: [TensorType]
-    do { types = try op.infer(facts.map(\.type)) } catch let failure as Failure {
+    do {
+      types = try op.infer(facts.map(\.type))
+      for type in types { try require(type.isPossible, "\(op.mnemonic): a result of type \(type)") }
+    } catch let failure as Failure {
       throw origin.map { failure.at($0) } ?? failure
     }
     let contents = op.contents(facts)
     let node = NodeID(nodes.count)
     var results: [ValueID] = []
     for (i, type) in types.enumerated() {
-      let known = i < contents.count ? contents[i] : nil
+      var known = i < contents.count ? contents[i] : nil
+      if let count = known?.count, count > Graph.contentsLimit { known = nil }
       results.append(add(Value(facts: ValueFacts(type, contents: known), definition: .result(node, index: i), name: nil)))
     }
     nodes.append(Node(op: op, operands: operands, results: results, origin: origin))

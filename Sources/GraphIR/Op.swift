@@ -30,12 +30,34 @@ public protocol Op: Hashable, Sendable {
 
   /// The same op with every symbol in its attributes replaced.
   func substituting(_ bindings: [String: Dim]) -> Self
+
+  /// Symbols that get their values when this op runs: sizes that depend on data.
+  var definedSymbols: [String] { get }
 }
 
 extension Op {
   public func contents(_ operands: [ValueFacts]) -> [[Dim]?] { [] }
   public func substituting(_ bindings: [String: Dim]) -> Self { self }
+  public var definedSymbols: [String] { [] }
   public var mnemonic: String { Self.mnemonic }
+
+  /// The symbols in the attributes.
+  public var symbols: Set<String> { attributes.reduce(into: []) { $0.formUnion($1.value.symbols) } }
+
+  /// `reference`, once the operands are known to be legal and the results to be of a size that can be made.
+  /// - Throws: `Failure` quoting a violated constraint, an index out of range, or a result over `largestResult` bytes.
+  public func evaluate(_ operands: [HostTensor]) throws -> [HostTensor] {
+    guard symbols.isEmpty else { throw Failure.badData("\(mnemonic): \(symbols.sorted()) have no values") }
+    for type in try infer(operands.map(\.type)) {
+      let bytes = type.byteCount.constant ?? 0
+      guard bytes <= Self.largestResult, !type.shape.contains(where: { ($0.constant ?? 0) < 0 }) else {
+        throw Failure.badData("\(mnemonic): a result of type \(type) can't be made")
+      }
+    }
+    return try reference(operands)
+  }
+
+  static var largestResult: Int { 1 << 34 }
 }
 
 /// What is known of a value while a graph is built.
@@ -58,7 +80,9 @@ public enum Attribute: Hashable, Sendable {
   case bool(Bool)
   case word(String)  // an enum's case, an element type
   case string(String)
+  case strings([String])
   case integers([Int])
+  case floats([Double])
   case dims([Dim])
   case expression(Expression)
   case graph(Graph)

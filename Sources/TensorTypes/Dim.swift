@@ -194,14 +194,16 @@ extension Dim {
   public static func minimum(_ a: Dim, _ b: Dim) -> Dim {
     if a == b { return a }
     if let x = a.constant, let y = b.constant { return Dim(min(x, y)) }
-    if let difference = (a - b).constant { return difference < 0 ? a : b }
+    if a.isAtLeast(b) { return b }
+    if b.isAtLeast(a) { return a }
     return Dim(atom: .minimum(a, b))
   }
 
   public static func maximum(_ a: Dim, _ b: Dim) -> Dim {
     if a == b { return a }
     if let x = a.constant, let y = b.constant { return Dim(max(x, y)) }
-    if let difference = (a - b).constant { return difference < 0 ? b : a }
+    if a.isAtLeast(b) { return a }
+    if b.isAtLeast(a) { return b }
     return Dim(atom: .maximum(a, b))
   }
 }

@@ -142,16 +142,18 @@ public struct Expression: Hashable, Sendable, Codable {
 
 extension Expression: CustomStringConvertible {
   /// `(x0: f32, x1: f32) { t2 = add x0 x1; t3 = tanh t2; t3 }`. Instruction `i` is called `ti`, inputs `xi`.
+  /// Inputs that are not the first instructions in order are listed as `t3 = input 1`.
   public var description: String {
     let header = inputTypes.enumerated().map { "x\($0): \($1.rawValue)" }.joined(separator: ", ")
     func name(_ operand: Operand) -> String {
       if case .input(let i) = instructions[operand] { return "x\(i)" }
       return "t\(operand)"
     }
+    let canonical = hasCanonicalInputs
     var parts: [String] = []
     for (i, instruction) in instructions.enumerated() {
       switch instruction {
-      case .input: continue
+      case .input(let index): if !canonical { parts.append("t\(i) = input \(index)") }
       case .constant(let value, let type): parts.append("t\(i) = constant \(value): \(type.rawValue)")
       case .unary(let function, let x): parts.append("t\(i) = \(function.rawValue) \(name(x))")
       case .binary(let function, let x, let y): parts.append("t\(i) = \(function.rawValue) \(name(x)) \(name(y))")

@@ -22,11 +22,40 @@ public struct Elementwise: Op {
     return [TensorType(expression.resultType, shape)]
   }
 
+  public func contents(_ x: [ValueFacts]) -> [[Dim]?] {
+    guard let shape = try? infer(x.map(\.type))[0].staticShape, shape.product <= Graph.contentsLimit else { return [] }
+    // Element `i` of the result reads these elements of the operands; an operand of unknown elements has none.
+    let operands: [(contents: [Dim], positions: [Int])?] = x.map { fact in
+      guard let contents = fact.contents, let own = fact.type.staticShape else { return nil }
+      let positions = HostTensor(integers: Array(contents.indices), own).broadcast(to: shape).integers.map { Int($0) }
+      return (contents, positions)
+    }
+    var results: [Dim] = []
+    for i in 0..<shape.product {
+      guard let value = expression.evaluate(sizes: { j in operands[j].map { $0.contents[$0.positions[i]] } }) else {
+        return []
+      }
+      results.append(value)
+    }
+    return [results]
+  }
+
   public func reference(_ x: [HostTensor]) throws -> [HostTensor] {
     let type = try infer(x.map(\.type))[0]
-    let shape = type.staticShape!
-    let inputs = x.map { $0.broadcastScalars(to: shape) }
-    return [HostTensor(type.element, shape) { i in expression.evaluate { inputs[$0][i] } }]
+    let shape = try type.shape.integers()
+    let inputs = x.map { $0.broadcast(to: shape) }
+    let (count, block) = (shape.product, 4096)
+    return [
+      HostTensor(
+        type.element, shape,
+        filling: { memory in
+          for start in stride(from: 0, to: count, by: block) {
+            let range = start..<min(start + block, count)
+            let values = expression.evaluate(count: range.count, inputs.map { $0.column(range) })
+            HostTensor.store(values, type.element, into: memory, at: start)
+          }
+        })
+    ]
   }
 }
 

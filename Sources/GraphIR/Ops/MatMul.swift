@@ -1,0 +1,80 @@
+import TensorTypes
+
+/// `c[…, m, n] = Σ_k a[…, m, k] · b[…, k, n]`, the outer dimensions broadcast as NumPy does. A transposed operand
+/// has its two innermost dimensions the other way round in memory: `a[…, k, m]`, `b[…, n, k]`.
+///
+/// - (matmul_c1) Two operands of one element type, not bool.
+/// - (matmul_c2) Both of rank 2 or more.
+/// - (matmul_c3) Equal sizes along `k`.
+/// - (matmul_c4) The outer dimensions broadcast.
+public struct MatMul: Op {
+  public static let mnemonic = "matmul"
+  public var transposeLeft: Bool
+  public var transposeRight: Bool
+
+  public init(transposeLeft: Bool = false, transposeRight: Bool = false) {
+    (self.transposeLeft, self.transposeRight) = (transposeLeft, transposeRight)
+  }
+
+  public var attributes: [(name: String, value: Attribute)] {
+    [("transpose_left", .bool(transposeLeft)), ("transpose_right", .bool(transposeRight))]
+  }
+  public init(attributes: inout AttributeReader) throws {
+    transposeLeft = try attributes.bool("transpose_left", default: false)
+    transposeRight = try attributes.bool("transpose_right", default: false)
+  }
+
+  public func infer(_ x: [TensorType]) throws -> [TensorType] {
+    try require(
+      x.count == 2 && x[0].element == x[1].element && x[0].element != .bool,
+      "matmul_c1: operands \(x) are not two of one numeric type")
+    try require(x[0].rank >= 2 && x[1].rank >= 2, "matmul_c2: operands \(x) are not of rank 2 or more")
+    let (m, k) = sizes(x[0].shape, transposeLeft)
+    let (k2, n) = sizes(x[1].shape, transposeRight)
+    try require(mayBeEqual(k, k2), "matmul_c3: \(k) columns against \(k2) rows in operands \(x)")
+    let batch = try broadcast(x[0].shape.dropLast(2), x[1].shape.dropLast(2), constraint: "matmul_c4")
+    return [TensorType(x[0].element, batch + [m, n])]
+  }
+
+  /// Rows and columns as the product sees them.
+  private func sizes<T>(_ shape: [T], _ transposed: Bool) -> (T, T) {
+    let (a, b) = (shape[shape.count - 2], shape[shape.count - 1])
+    return transposed ? (b, a) : (a, b)
+  }
+
+  public func reference(_ x: [HostTensor]) throws -> [HostTensor] {
+    let shape = try infer(x.map(\.type))[0].shape.integers()
+    return [
+      x[0].element.isFloat ? multiply(x[0], x[1], shape, Double.self) : multiply(x[0], x[1], shape, Int64.self)
+    ]
+  }
+
+  private func multiply<N: ReferenceNumber>(_ a: HostTensor, _ b: HostTensor, _ shape: [Int], _: N.Type) -> HostTensor {
+    let (m, depth) = sizes(a.shape, transposeLeft)
+    let n = shape[shape.count - 1]
+    let batch = Array(shape.dropLast(2))
+    let (aBatch, bBatch) = (matrixNumbers(a.shape, batch), matrixNumbers(b.shape, batch))
+    let (x, y) = (N.load(a), N.load(b))
+    let (aRow, aColumn) = transposeLeft ? (1, m) : (depth, 1)
+    let (bRow, bColumn) = transposeRight ? (1, depth) : (n, 1)
+    var result = [N](repeating: .zero, count: shape.product)
+    for matrix in aBatch.indices {
+      let (aStart, bStart) = (aBatch[matrix] * m * depth, bBatch[matrix] * depth * n)
+      for i in 0..<m {
+        let row = (matrix * m + i) * n
+        for k in 0..<depth {
+          let left = x[aStart + i * aRow + k * aColumn]
+          let right = bStart + k * bRow
+          for j in 0..<n { result[row + j] = N.sum(result[row + j], N.product(left, y[right + j * bColumn])) }
+        }
+      }
+    }
+    return HostTensor(a.element, shape, N.column(result))
+  }
+
+  /// Which matrix of an operand goes into each matrix of the result.
+  private func matrixNumbers(_ shape: [Int], _ batch: [Int]) -> [Int] {
+    let own = Array(shape.dropLast(2))
+    return HostTensor(integers: Array(0..<own.product), own).broadcast(to: batch).integers.map { Int($0) }
+  }
+}
