@@ -1,2 +1,4 @@
 /// Every template there is: what planning chooses from, tests check, benchmarks time and the tuner tunes.
-public let allKernels: [any KernelTemplate] = []
+public let allKernels: [any KernelTemplate] = [
+  PackedMatmul(),
+]

@@ -143,25 +143,26 @@ public struct Epilogue: Hashable, Sendable, Codable {
   }
 }
 
-/// How a constant matrix is rearranged at compile time: `[batch, K, N]` (any strides) into panels `[batch, ⌈N/width⌉, K, width]`,
-/// each panel's rows side by side, missing columns zero.
+/// How a constant matrix is rearranged at compile time: from dimensions batch, k…, n (any strides) into panels
+/// `[batch, ⌈N/width⌉, K, width]`, each panel's rows side by side, missing columns zero. K runs over all of k… in
+/// row-major order.
 public struct WeightPacking: Hashable, Sendable, Codable {
-  /// The matrix within the tensor as it is: dimensions batch, k, n.
+  /// The matrix within the tensor as it is.
   public var source: View
   public var width: Int
   /// Element type in the panels.
   public var element: ElementType
 
   public init(source: View, width: Int, element: ElementType) {
-    precondition(source.rank == 3, "dimensions batch, k, n")
+    precondition(source.rank >= 3, "dimensions batch, k…, n")
     self.source = source
     self.width = width
     self.element = element
   }
 
   public var packed: TensorType {
-    let (batch, k, n) = (source.shape[0], source.shape[1], source.shape[2])
-    return TensorType(element, [batch, n.ceilDivided(by: Dim(width)), k, Dim(width)])
+    let k = source.shape[1..<(source.rank - 1)].product
+    return TensorType(element, [source.shape[0], source.shape[source.rank - 1].ceilDivided(by: Dim(width)), k, Dim(width)])
   }
 }
 

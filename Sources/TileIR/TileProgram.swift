@@ -169,7 +169,8 @@ public struct Access: Hashable, Sendable {
   }
 }
 
-/// How one dimension of a buffer is indexed. A dimension of the tile that no index names repeats (loads only).
+/// How one dimension of a buffer is indexed. A dimension of the tile that no index names repeats (loads only);
+/// several dimensions of a buffer may be gathered along one dimension of the tile.
 public enum AxisIndex: Hashable, Sendable {
   /// The same i64 scalar for the whole tile.
   case at(TileValue)

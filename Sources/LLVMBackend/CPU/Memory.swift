@@ -35,7 +35,8 @@ extension KernelLowering {
         steps[dimension] = e.multiply(e.constant(step), stride)
       case .gather(let indices, let dimension):
         let tile = registers(indices)
-        gathered[dimension] = (0..<shape[dimension]).map { e.multiply(extract(tile, $0), stride) }
+        let known = gathered[dimension] ?? [LLVMValueRef](repeating: e.constant(0), count: shape[dimension])
+        gathered[dimension] = known.enumerated().map { e.add($1, e.multiply(extract(tile, $0), stride)) }
         steps[dimension] = nil
       }
     }

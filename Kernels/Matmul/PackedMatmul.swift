@@ -1,0 +1,194 @@
+import TensorTypes
+import TileIR
+
+/// y[m, n] = epilogue(Σₖ a[m, k] · b[k, n]), b in panels packed at compile time.
+///
+/// The schedule is that of Goto & van de Geijn (2008): a task takes `mc` rows and `nc` columns; k is cut into pieces
+/// of `kc` so that a panel of b stays in the level-1 cache while the blocks of a pass by; a is packed (or read in
+/// place where it is used only a few times). Partial sums of all but the last piece wait in local memory.
+struct PackedMatmul: KernelTemplate {
+  let name = "matmul.packed"
+
+  func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
+    guard case .matmul(let w) = workload, w.bIsConstant, w.a.element == .float32, w.b.element == .float32 else { return nil }
+    let tiles = RegisterTile.choices(on: machine)
+    return KnobSpace([
+      ("mr", Set(tiles.map(\.rows)).sorted()), ("nr", Set(tiles.map(\.columns)).sorted()),
+      ("mc", [1, 2, 4, 8, 12, 16, 20, 24, 32, 48, 64]), ("nc", [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64]),
+      ("kc", [128, 192, 256, 320, 384, 512, 768, 1024, 1 << 30]), ("packA", [0, 1]), ("unroll", [1, 2, 4, 8]),
+    ]) { knobs in tiles.contains(RegisterTile(rows: knobs["mr"], columns: knobs["nr"])) }
+  }
+
+  /// `mc` and `nc` count register tiles.
+  func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
+    guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
+    let tile = RegisterTile.best(on: machine)
+    let (k, n) = (w.a.shape[2].constant ?? 1024, w.b.shape[2].constant ?? 1024)
+    let m = w.a.shape[1].constant
+    let panels = (n + tile.columns - 1) / tile.columns
+    // A panel's piece takes half of the level-1 cache.
+    let pieces = max(1, (k * tile.columns * 4 + machine.cacheBytes[0] * 5 / 8 - 1) / (machine.cacheBytes[0] * 5 / 8))
+    let kc = pieces == 1 ? 1 << 30 : ((k + pieces - 1) / pieces + 7) / 8 * 8
+    // Rows: a's block in half of the level-2 cache, and enough tasks for a few workers.
+    let depth = min(kc, k)
+    var mc = max(1, min(24, machine.cacheBytes[1] / 2 / (depth * tile.rows * 4)))
+    if let m { mc = max(1, min(mc, (m + tile.rows - 1) / tile.rows)) }
+    let rowTasks = m.map { ($0 + mc * tile.rows - 1) / (mc * tile.rows) } ?? 2
+    var nc = min(panels, 32)
+    // At least eight tasks where there is the work for them, so that two to four workers finish together.
+    while nc > 2, rowTasks * ((panels + nc - 1) / nc) < 8 { nc = (nc + 1) / 2 }
+    let packs = nc * tile.columns >= 96 && mc > 1 && w.a.strides[2] == 1
+    return ["mr": tile.rows, "nr": tile.columns, "mc": mc, "nc": nc, "kc": kc, "packA": packs ? 1 : 0, "unroll": 4]
+  }
+
+  func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?] {
+    guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
+    return [nil, WeightPacking(source: w.b, width: knobs["nr"], element: .float32)] + w.epilogue.operands.map { _ in nil }
+  }
+
+  func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
+    guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
+    return MatmulProgram(w, knobs, machine).build()
+  }
+}
+
+/// Writes the program of a packed matmul.
+private struct MatmulProgram {
+  let w: MatmulWorkload
+  let knobs: Knobs
+  let machine: Machine
+  let mr: Int
+  let nr: Int
+  let b: TileBuilder
+  let a: TileBuffer
+  let panels: TileBuffer
+  let operands: [TileBuffer]
+  let y: TileBuffer
+  let (m, n, k): (Tile, Tile, Tile)
+  /// Rows of a packed block lie this far apart: whole vectors, so that packing is a transposition of registers.
+  let packedRows: Int
+  let splitsK: Bool
+
+  init(_ w: MatmulWorkload, _ knobs: Knobs, _ machine: Machine) {
+    self.w = w
+    self.knobs = knobs
+    self.machine = machine
+    mr = knobs["mr"]
+    nr = knobs["nr"]
+    packedRows = (mr + machine.lanes - 1) / machine.lanes * machine.lanes
+    b = TileBuilder("matmul")
+    a = b.parameter("a", .input, w.a.buffer)
+    let packed = WeightPacking(source: w.b, width: knobs["nr"], element: .float32).packed
+    panels = b.parameter("b", .input, BufferType(.float32, packed.shape))
+    (operands, y) = b.parameters(w.epilogue)
+    (m, n, k) = (b.size(w.a.shape[1]), b.size(w.b.shape[2]), b.size(w.a.shape[2]))
+    splitsK = w.a.shape[2].constant.map { knobs["kc"] < $0 } ?? (knobs["kc"] < 1 << 30)
+  }
+
+  func build() -> TileProgram {
+    let (mc, nc) = (knobs["mc"] * mr, knobs["nc"] * nr)
+    b.loop(.parallel(grain: 1), to: b.size(w.epilogue.output.shape[0])) { batch in
+      b.loop(.parallel(grain: 1), to: n, step: nc) { column in
+        b.loop(.parallel(grain: 1), to: m, step: mc) { row in
+          task(batch, row, (row + mc).minimum(m), column, (column + nc).minimum(n))
+        }
+      }
+    }
+    return b.finish()
+  }
+
+  private func task(_ batch: Tile, _ row: Tile, _ rowEnd: Tile, _ column: Tile, _ columnEnd: Tile) {
+    let kc = splitsK ? knobs["kc"] : (w.a.shape[2].constant ?? 0)
+    let depth: Dim = splitsK ? Dim(kc) : w.a.shape[2]
+    let blocks = Dim(knobs["mc"])
+    let packed =
+      knobs["packA"] == 1 ? b.allocate(BufferType(.float32, [blocks, depth, Dim(packedRows)], space: .local)) : nil
+    guard splitsK else {
+      piece(batch, row, rowEnd, column, columnEnd, from: b.index(0), count: k, packed, partial: nil)
+      return
+    }
+    let partial = b.allocate(BufferType(.float32, [blocks, Dim(knobs["nc"]), Dim(mr), Dim(nr)], space: .local))
+    let zero = b.constant(0, .float32, [mr, nr])
+    forBlocks(row, rowEnd, column, columnEnd) { i, j in
+      partial.store(zero, [.at((i - row) / mr), .at((j - column) / nr), .span(b.index(0), 0), .span(b.index(0), 1)])
+    }
+    b.loop(to: k, step: kc) { start in
+      piece(batch, row, rowEnd, column, columnEnd, from: start, count: (k - start).minimum(b.index(kc)), packed, partial: partial)
+    }
+  }
+
+  private func forBlocks(_ row: Tile, _ rowEnd: Tile, _ column: Tile, _ columnEnd: Tile, _ body: (Tile, Tile) -> Void) {
+    b.loop(from: column, to: columnEnd, step: nr) { j in
+      b.loop(from: row, to: rowEnd, step: mr) { i in body(i, j) }
+    }
+  }
+
+  /// Adds the products of `count` steps of k to all blocks of a task; after the last piece, stores the results.
+  private func piece(
+    _ batch: Tile, _ row: Tile, _ rowEnd: Tile, _ column: Tile, _ columnEnd: Tile, from start: Tile, count: Tile,
+    _ packed: TileBuffer?, partial: TileBuffer?
+  ) {
+    if let packed { pack(batch, row, rowEnd, start, count, packed) }
+    let zeroIndex = b.index(0)
+    forBlocks(row, rowEnd, column, columnEnd) { i, j in
+      let (blockRow, blockColumn) = ((i - row) / mr, (j - column) / nr)
+      let slot: [TileBuffer.Index] = [.at(blockRow), .at(blockColumn), .span(zeroIndex, 0), .span(zeroIndex, 1)]
+      let initial = partial?.load(slot, shape: [mr, nr]) ?? b.constant(0, .float32, [mr, nr])
+      let rows = rowIndices(i)
+      let panel = j / nr
+      let sum = b.accumulate(initial, to: count, unroll: knobs["unroll"]) { step in
+        if let packed { return packed.load([.at(blockRow), .at(step), .span(zeroIndex, 0)], shape: [mr, 1]) }
+        return a.load([.at(batch), .gather(rows, 0), .at(start + step)], shape: [mr, 1])
+      } _: { step in
+        panels.load([.at(w.b.strides[0] == 0 ? zeroIndex : batch), .at(panel), .at(start + step), .span(zeroIndex, 1)], shape: [1, nr])
+      }
+      guard let partial else { return finish(sum, batch, i, j) }
+      b.when((start + count).less(k)) {
+        partial.store(sum, slot)
+      } otherwise: {
+        finish(sum, batch, i, j)
+      }
+    }
+  }
+
+  /// The block's rows in a, those past the end standing at the last row.
+  private func rowIndices(_ i: Tile) -> Tile {
+    let rows = b.iota([mr], dimension: 0) + i
+    if let size = w.a.shape[1].constant, size % mr == 0 { return rows }
+    return rows.minimum(m - 1)
+  }
+
+  /// a's block, `[mr rows][k]` as it is, to `[k][packedRows]`.
+  private func pack(_ batch: Tile, _ row: Tile, _ rowEnd: Tile, _ start: Tile, _ count: Tile, _ packed: TileBuffer) {
+    let lanes = machine.lanes
+    b.loop(from: row, to: rowEnd, step: mr) { i in
+      let blockRow = (i - row) / mr
+      let rows = (b.iota([packedRows], dimension: 0) + i).minimum(m - 1)
+      func move(_ step: Tile, limit: Tile?) {
+        let block = a.load([.at(batch), .gather(rows, 0), .span(start + step, 1)], shape: [packedRows, lanes], limits: [nil, limit])
+        packed.store(block.transpose([1, 0]), [.at(blockRow), .span(step, 0), .span(b.index(0), 1)], limits: [limit, nil])
+      }
+      let whole = count / lanes * lanes
+      b.loop(to: whole, step: lanes) { move($0, limit: nil) }
+      if let size = w.a.shape[2].constant, size % lanes == 0, !splitsK || knobs["kc"] % lanes == 0 { return }
+      b.when(whole.less(count)) { move(whole, limit: count - whole) }
+    }
+  }
+
+  private func finish(_ sum: Tile, _ batch: Tile, _ i: Tile, _ j: Tile) {
+    let position = BlockPosition(rows: [.at(batch), .span(i, 0)], column: j)
+    let rowsFit = w.a.shape[1].constant.map { $0 % mr == 0 } ?? false
+    let columnsFit = w.b.shape[2].constant.map { $0 % nr == 0 } ?? false
+    func store(rowLimit: Tile?, columnLimit: Tile?) {
+      w.epilogue.store(sum, to: y, operands, at: position, rowLimit: rowLimit, columnLimit: columnLimit, in: b)
+    }
+    if rowsFit && columnsFit { return store(rowLimit: nil, columnLimit: nil) }
+    let (rowsLeft, columnsLeft) = (m - i, n - j)
+    let whole = b.index(mr).lessEqual(rowsLeft).and(b.index(nr).lessEqual(columnsLeft))
+    b.when(whole) {
+      store(rowLimit: nil, columnLimit: nil)
+    } otherwise: {
+      store(rowLimit: rowsFit ? nil : rowsLeft, columnLimit: columnsFit ? nil : columnsLeft)
+    }
+  }
+}

@@ -1,0 +1,86 @@
+import TensorTypes
+import TileIR
+
+// What matmul and implicit-GEMM convolution share: a block of the result in registers, and its way to memory.
+
+/// Rows and columns of a result block that is kept in registers over the whole of k.
+public struct RegisterTile: Hashable, Sendable {
+  public var rows: Int
+  public var columns: Int
+
+  /// Blocks that leave room for a row of b and an element of a: `rows · columns / lanes + columns / lanes + 1`
+  /// registers. Wide ones first.
+  static func choices(on machine: Machine) -> [RegisterTile] {
+    let lanes = machine.lanes
+    return [1, 2, 3, 4].flatMap { vectors in
+      (1...max(1, (machine.vectorRegisters - 1) / vectors - 1)).compactMap { rows in
+        rows * vectors + vectors + 1 <= machine.vectorRegisters ? RegisterTile(rows: rows, columns: vectors * lanes) : nil
+      }
+    }
+  }
+
+  /// The block with the best ratio of arithmetic to loads on this machine: 6×16 for AVX2, 14×32 for AVX-512, 6×8
+  /// for SSE (Goto & van de Geijn, Anatomy of High-Performance Matrix Multiplication, 2008).
+  static func best(on machine: Machine) -> RegisterTile {
+    RegisterTile(rows: (machine.vectorRegisters - 3) / 2, columns: 2 * machine.lanes)
+  }
+}
+
+extension TileBuilder {
+  /// acc + Σ over `count` steps of a's column times b's row; `column(k)` is `[rows, 1]`, `row(k)` is `[1, columns]`.
+  func accumulate(_ accumulator: Tile, to count: Tile, unroll: Int, _ column: (Tile) -> Tile, _ row: (Tile) -> Tile) -> Tile {
+    loop(.unrolled(by: unroll), to: count, carrying: [accumulator]) { k, carried in
+      [carried[0].addingDot(column(k), row(k))]
+    }[0]
+  }
+}
+
+/// Where a block of results goes: which index each dimension of the output has for its rows and columns.
+struct BlockPosition {
+  /// Indices of all of the output's dimensions but the last, for a tile whose dimension 0 is the block's rows.
+  var rows: [TileBuffer.Index]
+  /// The block's first column in the output's last dimension.
+  var column: Tile
+}
+
+extension Epilogue {
+  /// Applies the epilogue to a block and stores it.
+  /// - Parameters:
+  ///   - rowLimit, columnLimit: how many rows and columns there are, if not all.
+  func store(
+    _ block: Tile, to output: TileBuffer, _ buffers: [TileBuffer], at position: BlockPosition, rowLimit: Tile?,
+    columnLimit: Tile?, in b: TileBuilder
+  ) {
+    let shape = block.shape
+    var arguments = [block]
+    for (view, buffer) in zip(operands, buffers) {
+      arguments.append(load(view, buffer, shape, position, rowLimit, columnLimit))
+    }
+    let value = b.apply(expression, arguments, shape: shape)
+    output.store(value, position.rows + [.span(position.column, 1)], limits: [rowLimit, columnLimit])
+  }
+
+  /// An operand's elements for a block, as few as its strides of 0 leave: a row, a column, one, or all.
+  private func load(
+    _ view: View, _ buffer: TileBuffer, _ shape: [Int], _ position: BlockPosition, _ rowLimit: Tile?, _ columnLimit: Tile?
+  ) -> Tile {
+    let last = view.rank - 1
+    let variesAlongColumns = view.strides[last] != 0
+    let variesAlongRows = zip(position.rows, view.strides).contains { index, stride in
+      if case .at = index { return false }
+      return stride != 0
+    }
+    // Where a stride is 0 any index will do: the first one.
+    let zero = position.column - position.column
+    let outer: [TileBuffer.Index] = zip(position.rows, view.strides).map { index, stride in stride == 0 ? .at(zero) : index }
+    switch (variesAlongRows, variesAlongColumns) {
+    case (false, false): return buffer.load(outer + [.at(zero)], shape: [])
+    case (false, true):
+      return buffer.load(outer + [.span(position.column, 0)], shape: [shape[1]], limits: [columnLimit]).reshape([1, shape[1]])
+    case (true, false):
+      return buffer.load(outer + [.at(zero)], shape: [shape[0]], limits: [rowLimit]).reshape([shape[0], 1])
+    case (true, true):
+      return buffer.load(outer + [.span(position.column, 1)], shape: shape, limits: [rowLimit, columnLimit])
+    }
+  }
+}
