@@ -56,9 +56,9 @@ extension TensorType {
   var isPossible: Bool {
     let sizes = shape.compactMap(\.constant)
     guard sizes.allSatisfy({ $0 >= 0 }) else { return false }
-    if sizes.contains(0) { return true }
+    // Dimensions of size 0 are left out, so that no order of multiplying the sizes can overflow.
     var bytes = element.byteCount
-    for size in sizes {
+    for size in sizes where size > 0 {
       let (product, overflow) = bytes.multipliedReportingOverflow(by: size)
       guard !overflow && product < 1 << 48 else { return false }
       bytes = product

@@ -100,6 +100,7 @@ public struct Graph: Sendable {
     let types: [TensorType]
     do {
       types = try op.infer(facts.map(\.type))
+      try require(!types.isEmpty, "\(op.mnemonic): no results")
       for type in types { try require(type.isPossible, "\(op.mnemonic): a result of type \(type)") }
     } catch let failure as Failure {
       throw origin.map { failure.at($0) } ?? failure

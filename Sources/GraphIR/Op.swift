@@ -42,12 +42,12 @@ extension Op {
   public var mnemonic: String { Self.mnemonic }
 
   /// The symbols in the attributes.
-  public var symbols: Set<String> { attributes.reduce(into: []) { $0.formUnion($1.value.symbols) } }
+  public var usedSymbols: Set<String> { attributes.reduce(into: []) { $0.formUnion($1.value.symbols) } }
 
   /// `reference`, once the operands are known to be legal and the results to be of a size that can be made.
   /// - Throws: `Failure` quoting a violated constraint, an index out of range, or a result over `largestResult` bytes.
   public func evaluate(_ operands: [HostTensor]) throws -> [HostTensor] {
-    guard symbols.isEmpty else { throw Failure.badData("\(mnemonic): \(symbols.sorted()) have no values") }
+    guard usedSymbols.isEmpty else { throw Failure.badData("\(mnemonic): \(usedSymbols.sorted()) have no values") }
     for type in try infer(operands.map(\.type)) {
       let bytes = type.byteCount.constant ?? 0
       guard bytes <= Self.largestResult, !type.shape.contains(where: { ($0.constant ?? 0) < 0 }) else {

@@ -82,7 +82,7 @@ extension Op {
   /// `contents` of an op that only moves elements of its first `dataCount` operands, the others being indices: it is
   /// run on the elements' positions. Knows nothing unless everything about the movement is known.
   func contentsByMoving(_ facts: [ValueFacts], dataCount: Int = 1) -> [[Dim]?] {
-    guard symbols.isEmpty, facts.count >= dataCount else { return [] }
+    guard usedSymbols.isEmpty, facts.count >= dataCount else { return [] }
     var known: [Dim] = []
     var operands: [HostTensor] = []
     for (i, fact) in facts.enumerated() {
