@@ -88,7 +88,7 @@ def main():
     image = photograph(arguments.side)
     np.save(inputs / "00_image.npy", image)
 
-    ours = engines.Tessera(program, library, inputs, arguments.threads)
+    ours = engines.CommandLine(program, library, inputs, arguments.threads)
     say(f"upscaling {image.shape[3]}x{image.shape[2]} pixels")
     upscaled, = ours.outputs()
     before = pixels(image).repeat(4, 0).repeat(4, 1)
@@ -96,7 +96,7 @@ def main():
     skimage.io.imsave(DIR / "before-and-after.png", np.hstack([before, pixels(upscaled)]), check_contrast=False)
 
     say(f"timing it beside ONNX Runtime, {arguments.rounds} rounds in turn")
-    theirs = engines.Peer("ort", model, inputs, arguments.threads)
+    theirs = engines.Child("ort", model, inputs, arguments.threads)
     try:
         error = engines.worst_error([upscaled], theirs.outputs())
         rounds = [(ours.slice(1), theirs.slice(1)) for _ in range(arguments.rounds)]

@@ -1,9 +1,9 @@
 """The engines that are timed side by side, each in processes of its own and driven one at a time.
 
 An engine runs for a slice of time and says how long each run took; between its slices it must leave the processor
-alone. A peer lives in a child process, which answers one line of JSON for each line it is sent. Its threads spin
-while it works, as its users' do, and park when it waits for the next line. Tessera is called through its command
-line, one process a slice, just as a user would measure it.
+alone. An engine lives in a child process, which answers one line of JSON for each line it is sent. Its threads spin
+while it works, as its users' do, and park when it waits for the next line. Tessera can also be called through its
+command line, one process a slice.
 """
 import json
 import os
@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-PARKING_SECONDS = 0.05  # for a peer's threads to stop spinning after its last run
+PARKING_SECONDS = 0.05  # for an engine's threads to stop spinning after its last run
 
 
 @dataclass
@@ -54,7 +54,7 @@ def worst_error(outputs, expected):
     return worst
 
 
-class Tessera:
+class CommandLine:
     """A compiled library, through `tessera run` and `tessera bench`."""
     name = "tessera"
 
@@ -81,8 +81,9 @@ class Tessera:
         pass
 
 
-class Peer:
-    """Another engine in a child process: this file run as a program."""
+class Child:
+    """An engine of `LOADERS` in a child process: this file run as a program. The model is a .onnx file, or for Tessera
+    a compiled library, which $TESSERA_RUNTIME (a libtessera.so) loads."""
 
     def __init__(self, name, model, inputs, threads):
         self.name = name
@@ -151,7 +152,12 @@ def load_openvino(model, inputs, threads):
     return run
 
 
-PEERS = {"ort": load_ort, "openvino": load_openvino}
+def load_tessera(library, inputs, threads):
+    import tessera_c
+    return tessera_c.Model(os.environ["TESSERA_RUNTIME"], library, threads).bound(inputs)
+
+
+LOADERS = {"tessera": load_tessera, "ort": load_ort, "openvino": load_openvino}
 
 
 def timed_runs(run, seconds):
@@ -175,7 +181,7 @@ def serve(name, model, folder, threads):
         answer = {}
         try:
             if request["do"] == "load":
-                run = PEERS[name](model, load_tensors(folder), threads)
+                run = LOADERS[name](model, load_tensors(folder), threads)
             elif request["do"] == "outputs":
                 for i, array in enumerate(run()):
                     np.save(os.path.join(request["folder"], f"{i:02d}_output.npy"), array)

@@ -1,0 +1,87 @@
+"""Tessera's C API (Sources/TesseraABI/include/tessera.h) through ctypes: as much of it as timing a model needs."""
+import ctypes
+from ctypes import POINTER, byref, c_char_p, c_int32, c_int64, c_uint32, c_uint64, c_void_p
+
+import numpy as np
+
+# Numbered as TESSERA_FLOAT64... in tessera_plugin.h. bfloat16 (3) has no numpy type.
+ELEMENTS = {np.dtype(t): code for code, t in (
+    (0, "f8"), (1, "f4"), (2, "f2"), (4, "i8"), (5, "i4"), (6, "i2"), (7, "i1"), (8, "u8"), (9, "u4"), (10, "u2"), (11, "u1"),
+    (12, "bool"))}
+TYPES = {code: dtype for dtype, code in ELEMENTS.items()}
+
+
+class LoadOptions(ctypes.Structure):
+    _fields_ = [("size", c_uint32), ("threads", c_int32), ("verify", c_int32), ("reserved", c_int32)]
+
+
+class Tensor(ctypes.Structure):
+    _fields_ = [("name", c_char_p), ("element", c_int32), ("rank", c_int32), ("dims", POINTER(c_int64)),
+                ("dim_text", POINTER(c_char_p))]
+
+
+class Description(ctypes.Structure):
+    _fields_ = [("size", c_uint32), ("threads", c_int32), ("model_name", c_char_p), ("target", c_char_p), ("manifest", c_char_p),
+                ("inputs", POINTER(Tensor)), ("outputs", POINTER(Tensor)), ("symbols", POINTER(c_char_p)),
+                ("input_count", c_uint32), ("output_count", c_uint32), ("symbol_count", c_uint32), ("reserved", c_uint32)]
+
+
+class Buffer(ctypes.Structure):
+    _fields_ = [("data", c_void_p), ("size", c_uint64), ("element", c_int32), ("rank", c_int32), ("dims", POINTER(c_int64))]
+
+
+SIGNATURES = {
+    "tessera_load": (c_char_p, POINTER(LoadOptions), POINTER(c_uint64)),
+    "tessera_describe": (c_uint64, POINTER(Description)),
+    "tessera_session_create": (c_uint64, c_void_p, POINTER(c_uint64)),
+    "tessera_output_dims": (c_uint64, POINTER(Buffer), c_uint32, POINTER(c_int64), c_uint64, POINTER(c_uint64)),
+    "tessera_run": (c_uint64, POINTER(Buffer), c_uint32, POINTER(Buffer), c_uint32),
+}
+
+
+class Model:
+    """A compiled model in a session of its own. Lives as long as the process. Raises RuntimeError with the runtime's words."""
+
+    def __init__(self, runtime, library, threads):
+        self.c = ctypes.CDLL(str(runtime))
+        self.c.tessera_error.restype = c_char_p
+        for name, arguments in SIGNATURES.items():
+            getattr(self.c, name).argtypes = arguments
+        handle, self.session = c_uint64(), c_uint64()
+        options = LoadOptions(size=ctypes.sizeof(LoadOptions), threads=threads)
+        self.must(self.c.tessera_load(str(library).encode(), byref(options), byref(handle)))
+        self.description = Description(size=ctypes.sizeof(Description))
+        self.must(self.c.tessera_describe(handle, byref(self.description)))
+        self.must(self.c.tessera_session_create(handle, None, byref(self.session)))
+
+    def must(self, status):
+        if status:
+            raise RuntimeError(self.c.tessera_error().decode(errors="replace"))
+
+    def bound(self, inputs):
+        """A function that runs the model on these arrays and returns its outputs, always in the same memory."""
+        inputs = [np.ascontiguousarray(a) for a in inputs]
+        given = buffers(inputs)
+        outputs = [np.empty(shape, TYPES[element]) for shape, element in self.output_shapes(given, len(inputs))]
+        results = buffers(outputs)
+
+        def run():
+            self.must(self.c.tessera_run(self.session, given, len(inputs), results, len(outputs)))
+            return outputs
+        run.inputs = inputs  # kept alive: the buffers point into them
+        return run
+
+    def output_shapes(self, given, count):
+        ports = [self.description.outputs[i] for i in range(self.description.output_count)]
+        dims = (c_int64 * max(1, sum(p.rank for p in ports)))()
+        self.must(self.c.tessera_output_dims(self.session, given, count, dims, len(dims), None))
+        remaining = iter(dims)
+        return [([next(remaining) for _ in range(port.rank)], port.element) for port in ports]
+
+
+def buffers(arrays):
+    result = (Buffer * max(1, len(arrays)))()
+    for buffer, a in zip(result, arrays):
+        buffer.data, buffer.size, buffer.element, buffer.rank = a.ctypes.data, a.nbytes, ELEMENTS[a.dtype], a.ndim
+        buffer.dims = (c_int64 * max(1, a.ndim))(*a.shape)
+    return result
