@@ -7,6 +7,7 @@ an operator is unknown.
 """
 import base64
 import itertools
+import json
 import os
 import struct
 from dataclasses import dataclass
@@ -317,6 +318,15 @@ def external_models(folder):
         yield f"external data, {name}", external(location="inside.bin", **span)
 
 
+def by_file(**entries):
+    """The base model as JSON, its weights in the tensor file that `entries` name (file, and tensor for safetensors)."""
+    written = json_format.MessageToDict(base())
+    weights = written["graph"]["initializer"][0]
+    del weights["rawData"]
+    weights.update(entries)
+    return json.dumps(written).encode()
+
+
 def spelled(proto, form):
     """A model's file contents: 'onnx' or 'json'."""
     return proto.SerializeToString() if form == "onnx" else json_format.MessageToJson(proto).encode()
@@ -401,7 +411,7 @@ def json_contents():
 
 
 def weight_file_models(folder):
-    """Weights in .npy and .safetensors files that are broken; the model itself is sound."""
+    """JSON models whose weights are in .npy and .safetensors files: name, contents, and the right exit code."""
     npy = b"\x93NUMPY\x01\x00"
     header = "{'descr': '<f4', 'fortran_order': False, 'shape': (4,), }"
 
@@ -416,7 +426,13 @@ def weight_file_models(folder):
     for name, contents in arrays.items():
         place = f"{name.replace(' ', '-')}.npy"
         (folder / place).write_bytes(contents)
-        yield f"npy, {name}", external(location=place)
+        yield f"npy, {name}", by_file(file=place), BAD_DATA
+    (folder / "sound.npy").write_bytes(with_header(header))
+    (folder.parent / "outside.npy").write_bytes(with_header(header))
+    yield "sound, npy", by_file(file="sound.npy"), 0
+    for name, place in {"above": "../outside.npy", "absolute": str(folder / "sound.npy"), "through a linked folder": "folder/outside.npy",
+                        "in a pipe": "pipe", "missing": "nowhere.npy", "of another kind": "weights.bin", "a number": 5}.items():
+        yield f"tensor file, {name}", by_file(file=place), BAD_DATA
 
     def safetensors(text, data=bytes(16)):
         return struct.pack("<Q", len(text)) + text.encode() + data
@@ -430,7 +446,10 @@ def weight_file_models(folder):
     for name, contents in tables.items():
         place = f"{name.replace(' ', '-')}.safetensors"
         (folder / place).write_bytes(contents)
-        yield f"safetensors, {name}", external(location=place)
+        yield f"safetensors, {name}", by_file(file=place), BAD_DATA
+    (folder / "sound.safetensors").write_bytes(safetensors(entry))
+    yield "sound, safetensors", by_file(file="sound.safetensors"), 0
+    yield "safetensors, another name", by_file(file="sound.safetensors", tensor="v"), BAD_DATA
 
 
 # All of them
@@ -466,8 +485,8 @@ def all_cases(folder):
     for name, wrong in operator_models():
         for form in ("onnx", "json"):
             yield case(name, spelled(wrong, form), form, inspect_codes=(0,))
-    for name, wrong in weight_file_models(folder):
-        yield case(name, spelled(wrong, "json"), "json")
+    for name, contents, code in weight_file_models(folder):
+        yield case(name, contents, "json", codes=(code,))
     for name, contents in binary_contents():
         yield case(name, contents, "onnx")
     for name, contents in json_contents():
