@@ -5,16 +5,18 @@ public let allOps: [any Op.Type] = [
   // Reductions
   Reduce.self, ArgReduce.self, CumulativeSum.self,
   // Products
-  MatMul.self, Convolve.self, Pool.self, Attention.self,
+  MatMul.self, Convolve.self, ConvolveTransposed.self, Pool.self, Attention.self, Recurrent.self,
   // Normalisations
   Softmax.self, LayerNorm.self, GroupNorm.self,
   // Movement
   Reshape.self, Transpose.self, Broadcast.self, Slice.self, Concat.self, Pad.self, Resize.self,
-  Gather.self,
+  Gather.self, GatherElements.self, GatherND.self, ScatterElements.self, ScatterND.self, TopK.self,
   // Sources
-  Iota.self, Sizes.self,
+  Iota.self, Sizes.self, Random.self,
   // Sizes known at run time
-  BindSymbols.self,
+  BindSymbols.self, NonZero.self,
+  // Control flow
+  If.self, Loop.self,
 ]
 
 let opsByMnemonic: [String: any Op.Type] = Dictionary(uniqueKeysWithValues: allOps.map { ($0.mnemonic, $0) })

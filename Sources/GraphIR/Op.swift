@@ -47,7 +47,8 @@ extension Op {
   /// `reference`, once the operands are known to be legal and the results to be of a size that can be made.
   /// - Throws: `Failure` quoting a violated constraint, an index out of range, or a result over `largestResult` bytes.
   public func evaluate(_ operands: [HostTensor]) throws -> [HostTensor] {
-    guard usedSymbols.isEmpty else { throw Failure.badData("\(mnemonic): \(usedSymbols.sorted()) have no values") }
+    let unknown = usedSymbols.subtracting(definedSymbols)
+    guard unknown.isEmpty else { throw Failure.badData("\(mnemonic): \(unknown.sorted()) have no values") }
     for type in try infer(operands.map(\.type)) {
       let bytes = type.byteCount.constant ?? 0
       guard bytes <= Self.largestResult, !type.shape.contains(where: { ($0.constant ?? 0) < 0 }) else {
