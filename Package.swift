@@ -44,7 +44,9 @@ let package = Package(
 
     // The other side of the shared library.
     .target(name: "TesseraABI"),
-    .target(name: "TesseraRuntime", dependencies: ["TesseraABI", "TensorTypes"], swiftSettings: settings),
+    .target(name: "TesseraHost", cSettings: [.unsafeFlags(["-O2"])]),
+    .target(
+      name: "TesseraRuntime", dependencies: ["TesseraABI", "TesseraHost", "TensorTypes"], swiftSettings: settings),
 
     .executableTarget(
       name: "tessera",

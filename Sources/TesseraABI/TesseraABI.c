@@ -1,1 +1,2 @@
 #include "tessera_plugin.h"
+#include "tessera.h"
