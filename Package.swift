@@ -44,7 +44,7 @@ let package = Package(
 
     // The other side of the shared library.
     .target(name: "TesseraABI"),
-    .target(name: "TesseraHost", cSettings: [.unsafeFlags(["-O2"])]),
+    .target(name: "TesseraHost", dependencies: ["TesseraABI"]),
     .target(
       name: "TesseraRuntime", dependencies: ["TesseraABI", "TesseraHost", "TensorTypes"], swiftSettings: settings),
 
@@ -55,6 +55,9 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
 
+    .testTarget(
+      name: "TesseraRuntimeTests", dependencies: ["TesseraRuntime", "TensorTypes"], exclude: ["Fixtures"],
+      swiftSettings: settings),
   ]
 )
 

@@ -6,6 +6,8 @@
 #include <string.h>
 #include <time.h>
 
+#include "tessera.h"
+
 enum { MAX_KERNELS = 1 << 20 };
 
 uint64_t tsr_now(void) {
@@ -95,3 +97,5 @@ void tsr_set_text(const char *text) {
 }
 
 const char *tsr_text(void) { return text_of_thread; }
+
+const char *tsr_version(void) { return TESSERA_VERSION; }

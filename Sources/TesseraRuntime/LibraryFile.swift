@@ -1,5 +1,6 @@
 internal import Glibc
 public import TensorTypes
+internal import TesseraABI
 
 /// A compiled model as a file, before it is loaded: its ELF structure is checked so that the system's loader, which
 /// trusts what it maps, meets no truncated or foreign file.
@@ -38,8 +39,9 @@ public struct LibraryFile: ~Copyable {
       do throws(Failure) {
         found = try ELF.checkedNote(reader)
         note = try LibraryNote(parsing: found.text)
-        guard note.abi == 1 else {
-          throw .badData("the library speaks ABI \(note.abi), this runtime ABI 1: compile the model again")
+        guard note.abi == Int(TESSERA_ABI_VERSION) else {
+          throw .badData(
+            "the library speaks ABI \(note.abi), this runtime ABI \(TESSERA_ABI_VERSION): compile the model again")
         }
         if let data = note.data, data.upperBound > size { throw .badData("the note's data lies outside the file") }
       } catch { throw error.inFile(path) }

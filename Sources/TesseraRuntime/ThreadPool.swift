@@ -1,6 +1,6 @@
+internal import Synchronization
 public import TensorTypes
 internal import TesseraHost
-internal import Synchronization
 
 /// Threads for the parallel loops of running models: see pool.h for how they wait and share.
 public final class ThreadPool: @unchecked Sendable {
@@ -27,15 +27,12 @@ public final class ThreadPool: @unchecked Sendable {
 
   /// The pool of this size, which everyone who asks for the same size gets while someone holds it.
   public static func shared(workers: Int) throws(Failure) -> ThreadPool {
-    // `withLock` erases the error's type; a `Result` keeps it.
-    try pools.withLock { pools -> Result<ThreadPool, Failure> in
-      if let pool = pools[workers]?.pool { return .success(pool) }
-      do throws(Failure) {
-        let pool = try ThreadPool(workers: workers)
-        pools[workers] = Weak(pool: pool)
-        return .success(pool)
-      } catch { return .failure(error) }
-    }.get()
+    try pools.withLock { pools throws(Failure) in
+      if let pool = pools[workers]?.pool { return pool }
+      let pool = try ThreadPool(workers: workers)
+      pools[workers] = Weak(pool: pool)
+      return pool
+    }
   }
 
   private struct Weak: Sendable { weak var pool: ThreadPool? }

@@ -48,3 +48,6 @@ uint64_t tsr_now(void);
 /// The calling thread's text, for the C API's error message. Cut to 2047 bytes at a character's start.
 void tsr_set_text(const char *text);
 const char *tsr_text(void);
+
+/// The runtime's version; a constant.
+const char *tsr_version(void);
