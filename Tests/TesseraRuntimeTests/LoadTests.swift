@@ -66,7 +66,7 @@ func failure(_ body: () throws -> Void) -> Failure? {
     defer { fixture.remove() }
     let whole = try Data(contentsOf: URL(fileURLWithPath: fixture.path))
     let cut = fixture.folder.appendingPathComponent("cut.so")
-    for length in Array(0..<1024) + Array(stride(from: 1024, to: whole.count, by: 61)) + [whole.count - 1] {
+    for length in Array(0..<128) + Array(stride(from: 128, to: whole.count, by: 61)) + [whole.count - 1] {
       try whole.prefix(length).write(to: cut)
       let error = failure { _ = try Library(path: cut.path) }
       #expect(error?.kind == .badData, "\(length) bytes: \(error?.description ?? "loaded")")
