@@ -1,8 +1,10 @@
+// swift-format-ignore-file: AlwaysUseLowerCamelCase
+//
 // The C API of tessera.h: each function checks what it is given, does its work through the Swift API, and turns what
 // is thrown into a status and the thread's error text.
 
-public import TesseraABI
 internal import TensorTypes
+public import TesseraABI
 internal import TesseraHost
 
 private let libraries = HandleTable<Library>("library")

@@ -46,7 +46,9 @@ struct Descriptor {
     self.variants = []
     for i in 0..<Int(p.variant_count) { self.variants.append(try Self.variant(variants + i, weights: p.weights_size)) }
     if p.weights_size > 0 {
-      guard p.weights != nil || p.sidecar != nil else { throw .badData("the descriptor says nowhere where weights are") }
+      guard p.weights != nil || p.sidecar != nil else {
+        throw .badData("the descriptor says nowhere where weights are")
+      }
       guard UInt(bitPattern: p.weights) % 4096 == 0 else { throw .badData("the weights are not aligned to a page") }
     }
   }

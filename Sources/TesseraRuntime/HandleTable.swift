@@ -34,7 +34,8 @@ final class HandleTable<Object: AnyObject & Sendable>: Sendable {
 
   subscript(handle: UInt64) -> Object {
     get throws(Failure) {
-      guard let object = table.withLock({ table in Self.index(handle, table).flatMap { table.slots[$0].object } }) else {
+      guard let object = table.withLock({ table in Self.index(handle, table).flatMap { table.slots[$0].object } })
+      else {
         throw stale(handle)
       }
       return object

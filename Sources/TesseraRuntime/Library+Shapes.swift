@@ -20,7 +20,9 @@ extension Library {
         guard size >= 0 else { throw .badData("dimension \(d) is \(size)", place: place) }
         switch port.sizes[d] {
         case .fixed(let expected):
-          guard size == expected else { throw .badData("dimension \(d) is \(size), but must be \(expected)", place: place) }
+          guard size == expected else {
+            throw .badData("dimension \(d) is \(size), but must be \(expected)", place: place)
+          }
         case .symbol(let symbol):
           guard values[symbol] == -1 || values[symbol] == Int64(size) else {
             let binder = binders[symbol]

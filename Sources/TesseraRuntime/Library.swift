@@ -42,7 +42,7 @@ public final class Library: Sendable {
   let variant: Pointer<UnsafePointer<TesseraVariant>>
   let plugin: Pointer<UnsafePointer<TesseraPlugin>>
   private let image: LoadedImage
-  private let sidecar: MappedFile?
+  private let sidecar: WeightsFile?
 
   /// A pointer into memory that never changes while the library lives.
   struct Pointer<Value>: @unchecked Sendable { let value: Value }
@@ -69,9 +69,9 @@ public final class Library: Sendable {
     }
     let plugin = image.plugin.pointee
     var base = plugin.weights
-    var sidecar: MappedFile?
+    var sidecar: WeightsFile?
     if base == nil, plugin.weights_size > 0, let name = plugin.sidecar {
-      let file = try MappedFile.sidecar(String(cString: name), of: absolute, size: plugin.weights_size)
+      let file = try WeightsFile.sidecar(String(cString: name), of: absolute, size: plugin.weights_size)
       (base, sidecar) = (file.bytes.baseAddress, file)
     }
     if options.verification == .full, plugin.weights_size > 0 {

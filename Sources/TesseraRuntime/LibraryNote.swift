@@ -31,7 +31,9 @@ public struct LibraryNote: Hashable, Sendable {
       guard let key = words.first else { continue }
       switch key {
       case "abi":
-        guard words.count == 2, let number = Int(words[1]) else { throw .badData("the note's ABI line is not a number") }
+        guard words.count == 2, let number = Int(words[1]) else {
+          throw .badData("the note's ABI line is not a number")
+        }
         abi = number
       case "variant":
         guard words.count >= 2 else { throw .badData("the note has a variant without a name") }

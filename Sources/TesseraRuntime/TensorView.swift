@@ -33,7 +33,9 @@ func byteCount(_ element: ElementType, _ shape: [Int]) -> Int? {
   var isEmpty = false
   for size in shape {
     guard size >= 0 else { return nil }
-    if size == 0 { isEmpty = true } else {
+    if size == 0 {
+      isEmpty = true
+    } else {
       let (product, overflow) = count.multipliedReportingOverflow(by: size)
       guard !overflow else { return nil }
       count = product

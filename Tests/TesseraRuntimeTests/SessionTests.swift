@@ -87,8 +87,10 @@ import Testing
     let fixture = try Fixture()
     defer { fixture.remove() }
     let session = try Session(library: Library(path: fixture.path), options: .init(profile: true))
-    let inputs = [HostTensor(.float32, [64, 64], [Float](repeating: 1, count: 4096)),
-      HostTensor(.float32, [64], [Float](repeating: 1, count: 64))]
+    let inputs = [
+      HostTensor(.float32, [64, 64], [Float](repeating: 1, count: 4096)),
+      HostTensor(.float32, [64], [Float](repeating: 1, count: 64)),
+    ]
     for _ in 0..<5 { _ = try session.run(inputs) }
     #expect(session.profile.map(\.kernel) == [0, 1])
     #expect(session.profile.map(\.calls) == [5, 5])

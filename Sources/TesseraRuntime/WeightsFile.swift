@@ -2,7 +2,7 @@ internal import Glibc
 internal import TensorTypes
 
 /// A file mapped read-only for as long as the object lives.
-final class MappedFile: @unchecked Sendable {
+final class WeightsFile: @unchecked Sendable {
   let bytes: UnsafeRawBufferPointer
 
   /// - Throws: `noInput` or `inputOutput` if the file cannot be opened or mapped.
@@ -28,13 +28,13 @@ final class MappedFile: @unchecked Sendable {
   }
 
   /// The weights beside the library at `library`: a file of exactly `size` bytes in the same folder.
-  static func sidecar(_ name: String, of library: String, size: UInt64) throws(Failure) -> MappedFile {
+  static func sidecar(_ name: String, of library: String, size: UInt64) throws(Failure) -> WeightsFile {
     guard !name.isEmpty, name != ".", name != "..", !name.utf8.contains(UInt8(ascii: "/")) else {
       throw .badData("the weights' file name '\(name)' is not one beside the library", file: library)
     }
     let folder = library.lastIndex(of: "/").map { String(library[...$0]) } ?? ""
-    let file: MappedFile
-    do throws(Failure) { file = try MappedFile(path: folder + name) } catch {
+    let file: WeightsFile
+    do throws(Failure) { file = try WeightsFile(path: folder + name) } catch {
       guard error.kind == .noInput else { throw error }
       throw Failure(.noInput, file: library, "its weights, \(name), are not in the same folder: keep the two together")
     }
