@@ -51,8 +51,10 @@ def add_to_table(folder, declaration, line):
             continue
         end = text.index("\n]", match.end())
         body = text[match.end():end].rstrip()
-        comma = "" if not body or body.endswith(",") else ","
-        path.write_text(text[:match.end()] + body + comma + f"\n  {line}" + text[end:])
+        code = re.sub(r"//.*", "", body).rstrip()
+        if code and not code.endswith(","):
+            sys.exit(f"{path.relative_to(ROOT)}: the table's last line lacks a comma: add this line by hand: {line}")
+        path.write_text(text[:match.end()] + body + f"\n  {line}" + text[end:])
         print(f"added a line to {path.relative_to(ROOT)}")
         return
     sys.exit(f"no table matching {declaration} beneath {folder}: add this line by hand: {line}")
