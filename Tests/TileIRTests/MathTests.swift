@@ -1,0 +1,135 @@
+import Glibc
+import TensorTypes
+import Testing
+
+@testable import TileIR
+
+/// The expanded functions against the C library's in double precision. A tolerance is the error that the function's
+/// documentation states, measured over every 17th f32.
+struct MathCase: Sendable, CustomTestStringConvertible {
+  var function: UnaryFunction
+  /// In units in the last place, f32 and f64 (where the reference itself may be off by one).
+  var ulp: Double
+  var ulp64: Double
+  /// Accurate for |x| up to here.
+  var limit = Double.infinity
+  var reference: @Sendable (Double) -> Double
+
+  var testDescription: String { function.rawValue }
+
+  static let all: [MathCase] = [
+    MathCase(function: .exp, ulp: 0.86, ulp64: 2) { Glibc.exp($0) },
+    MathCase(function: .expm1, ulp: 1.5, ulp64: 3) { Glibc.expm1($0) },
+    MathCase(function: .log, ulp: 0.85, ulp64: 2) { Glibc.log($0) },
+    MathCase(function: .log1p, ulp: 1.4, ulp64: 3) { Glibc.log1p($0) },
+    MathCase(function: .sin, ulp: 1.8, ulp64: 3, limit: 0x1p18) { Glibc.sin($0) },
+    MathCase(function: .cos, ulp: 1.8, ulp64: 3, limit: 0x1p18) { Glibc.cos($0) },
+    MathCase(function: .tan, ulp: 3.5, ulp64: 5, limit: 0x1p18) { Glibc.tan($0) },
+    MathCase(function: .asin, ulp: 2.3, ulp64: 4) { Glibc.asin($0) },
+    MathCase(function: .acos, ulp: 1.2, ulp64: 3) { Glibc.acos($0) },
+    MathCase(function: .atan, ulp: 1.3, ulp64: 3) { Glibc.atan($0) },
+    MathCase(function: .sinh, ulp: 1.6, ulp64: 3) { Glibc.sinh($0) },
+    MathCase(function: .cosh, ulp: 1.5, ulp64: 3) { Glibc.cosh($0) },
+    MathCase(function: .tanh, ulp: 2.4, ulp64: 4) { Glibc.tanh($0) },
+    MathCase(function: .asinh, ulp: 1.9, ulp64: 4) { Glibc.asinh($0) },
+    MathCase(function: .acosh, ulp: 1.9, ulp64: 4) { Glibc.acosh($0) },
+    MathCase(function: .atanh, ulp: 2.2, ulp64: 4) { Glibc.atanh($0) },
+    MathCase(function: .erf, ulp: 1.0, ulp64: 3) { Glibc.erf($0) },
+    MathCase(function: .sigmoid, ulp: 2.3, ulp64: 4) { x in
+      // 1 / (1 + e⁻ˣ) itself loses what underflows before the division.
+      x < -40 ? Glibc.exp(x) : 1 / (1 + Glibc.exp(-x))
+    },
+  ]
+}
+
+/// |y − reference| in units in the last place of `Number` at the reference; infinite where one is NaN or infinite
+/// and the other is not, or where zeros differ in sign.
+func ulps<Number: MathNumber>(_ y: Number, _ reference: Double) -> Double {
+  if reference.isNaN || y.isNaN { return reference.isNaN && y.isNaN ? 0 : .infinity }
+  let rounded = Number(reference)
+  if rounded.isInfinite || y.isInfinite { return rounded == y ? 0 : .infinity }
+  if reference == 0 { return y == 0 && y.sign == reference.sign ? 0 : .infinity }
+  let step = max(Int(reference.exponent), Int(Number.leastNormalMagnitude.exponent)) - Number.significandBitCount
+  return Swift.abs(y.double - reference) * Glibc.exp2(Double(-step) / 2) * Glibc.exp2(Double(-step) - Double(-step) / 2)
+}
+
+struct MathTests {
+  static let edges: [Double] = [
+    0, -0.0, 1, -1, .infinity, -.infinity, .nan, 0.5, -0.5, 2, -2, 1e-40, -1e-40, 1e-45, 88.72283, 88.722835, 88.72284,
+    89, 89.4, 89.5, -87.33, -87.34, -103.2, -103.97, -104, -105, -150, 100, 3.4028234663852886e38,
+    -3.4028234663852886e38, 1.1754943508222875e-38, 4.0, 6.0, 9.01, 10, -10, 0.99999994, 1.0000001, -0.99999994, 16384,
+    16385, 0.70710677, 0.7071068, 1.4142135, 1.5707963, 3.1415927, 11.0, 22.0, 2.3509887e-38, 0.4375, 0.625,
+  ]
+
+  @Test(arguments: MathCase.all) func agreesWithLibrary(_ test: MathCase) {
+    let seed = UInt64.random(in: 0...UInt64.max)
+    var random = SplitMix(state: seed)
+    // Random bits reach every exponent; the others stand where the functions vary.
+    var inputs = Self.edges.map { Float($0) }
+    for i in 0..<(1 << 19) {
+      let x = Float(bitPattern: UInt32(truncatingIfNeeded: random.next()))
+      let scale: Float = i % 4 == 0 ? 1.5 : i % 4 == 1 ? 10 : 105
+      inputs.append(i % 2 == 0 ? x : Float(random.unit() * 2 - 1) * scale)
+    }
+    check(test, inputs, test.ulp, seed)
+  }
+
+  @Test(arguments: MathCase.all) func agreesWithLibraryInDouble(_ test: MathCase) {
+    let seed = UInt64.random(in: 0...UInt64.max)
+    var random = SplitMix(state: seed)
+    var inputs = Self.edges + [709.78, 709.79, 710.4, 710.5, -708.5, -745.1, -745.2, -746, 1e308, 5e-324, -5e-324, 1e-310]
+    for i in 0..<(1 << 17) {
+      let x = Double(bitPattern: random.next())
+      inputs.append(i % 2 == 0 ? x : (random.unit() * 2 - 1) * (i % 4 == 1 ? 1.5 : i % 8 == 3 ? 10 : 746))
+    }
+    check(test, inputs, test.ulp64, seed)
+  }
+
+  private func check<Number: MathNumber>(_ test: MathCase, _ inputs: [Number], _ tolerance: Double, _ seed: UInt64) {
+    let inputs = inputs.filter { !($0.magnitude > Number(test.limit)) || $0.isInfinite }
+    let evaluator = MathEvaluator<Number>(1) { $0[0].unary(test.function) }
+    var worst = (error: 0.0, input: Number.zero, output: Number.zero)
+    for (x, y) in zip(inputs, evaluator(inputs)) {
+      let error = ulps(y, test.reference(x.double))
+      if error > worst.error { worst = (error, x, y) }
+    }
+    #expect(
+      worst.error <= tolerance,
+      """
+      \(test.function)(\(worst.input)) = \(worst.output), not \(test.reference(worst.input.double)): \
+      \(worst.error) ulp; seed \(seed)
+      """)
+  }
+
+  @Test func sineStaysWithinBoundsFarOut() {
+    let inputs: [Float] = [1e7, -1e10, 1e20, -3e38, 16777216]
+    for function in [UnaryFunction.sin, .cos] {
+      for y in MathEvaluator<Float>(1) { $0[0].unary(function) }(inputs) { #expect(Swift.abs(y) <= 1) }
+    }
+  }
+
+  @Test func expansionLeavesOnlyBasicOperations() {
+    for test in MathCase.all {
+      let program = MathEvaluator<Float>(1) { $0[0].unary(test.function) }.program
+      for operation in program.body.operations {
+        if case .unary(let function, _) = operation.kind { #expect(function.expansion == nil) }
+      }
+      #expect(program.expandingMath() == program, "a second expansion finds nothing")
+    }
+  }
+}
+
+/// Steele, Lea & Flood, "Fast splittable pseudorandom number generators", 2014.
+struct SplitMix: RandomNumberGenerator {
+  var state: UInt64
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9e37_79b9_7f4a_7c15
+    var z = state
+    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
+    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
+    return z ^ (z >> 31)
+  }
+
+  mutating func unit() -> Double { Double(next() >> 11) * 0x1p-53 }
+}
