@@ -69,7 +69,9 @@ public struct TileRewriter {
     case .store(let x, let access): builder.emit(.store(new(x), mapped(access)))
     case .barrier: builder.barrier()
     case .allocate:
-      guard case .buffer(let type) = program[operation.results[0]] else { preconditionFailure("allocate gives a buffer") }
+      guard case .buffer(let type) = program[operation.results[0]] else {
+        preconditionFailure("allocate gives a buffer")
+      }
       values[operation.results[0]] = builder.allocate(type).value
     case .loop(let loop): copy(loop, results: operation.results)
     case .conditional(let condition, let then, let otherwise):
@@ -87,20 +89,24 @@ public struct TileRewriter {
     let kind = operation.kind.elementwise(on: tiles.map(\.value))
     guard let result = replacement(kind, tiles) else { return emit(kind, operation) }
     precondition(
-      .tile(result.element, result.shape) == program[operation.results[0]], "a replacement of the type that it replaces")
+      .tile(result.element, result.shape) == program[operation.results[0]], "a replacement of the type that it replaces"
+    )
     values[operation.results[0]] = result.value
   }
 
   /// Appends an operation whose result has the type of the old one's.
   private mutating func emit(_ kind: Operation.Kind, _ old: Operation) {
-    guard case .tile(let element, let shape) = program[old.results[0]] else { preconditionFailure("the result is a tile") }
+    guard case .tile(let element, let shape) = program[old.results[0]] else {
+      preconditionFailure("the result is a tile")
+    }
     values[old.results[0]] = builder.emit(kind, element, shape).value
   }
 
   private mutating func copy(_ loop: Loop, results: [TileValue]) {
     var inner = self
     let finals = builder.loop(
-      loop.mapping, from: tile(loop.lower), to: tile(loop.upper), step: loop.step, carrying: loop.initial.map { tile($0) }
+      loop.mapping, from: tile(loop.lower), to: tile(loop.upper), step: loop.step,
+      carrying: loop.initial.map { tile($0) }
     ) { induction, arguments in
       inner.values[loop.induction] = induction.value
       for (old, argument) in zip(loop.arguments, arguments) { inner.values[old] = argument.value }

@@ -7,8 +7,8 @@ import Testing
 /// Power and remainders against the C library.
 struct MathBinaryTests {
   static let special: [Double] = [
-    0, -0.0, 1, -1, .infinity, -.infinity, .nan, 0.5, -0.5, 2, -2, 3, -3, 1e-40, 1e38, -1e38, 2.5, -2.5, 16777216,
-    16777217, -8, 1.0 / 3, 0.99999994, 1.0000001, 127, 128, -149, -150, 1e-3,
+    0, -0.0, 1, -1, .infinity, -.infinity, .nan, 0.5, -0.5, 2, -2, 3, -3, 1e-40, 1e38, -1e38, 2.5, -2.5, 16_777_216,
+    16_777_217, -8, 1.0 / 3, 0.99999994, 1.0000001, 127, 128, -149, -150, 1e-3,
   ]
 
   /// Every pair of special values, then random ones.
@@ -45,7 +45,10 @@ struct MathBinaryTests {
     var random = SplitMix(state: seed)
     let (x, y) = pairs(&random, 1 << 17) { random in
       let x = Glibc.exp2(random.unit() * 60 - 30)
-      return (random.next() % 8 == 0 ? -x : x, random.next() % 4 == 0 ? Double(random.next() % 9) - 4 : random.unit() * 20 - 10)
+      return (
+        random.next() % 8 == 0 ? -x : x,
+        random.next() % 4 == 0 ? Double(random.next() % 9) - 4 : random.unit() * 20 - 10
+      )
     }
     expect(.power, x.map { Float($0) }, y.map { Float($0) }, within: 0.51, seed: seed) { Glibc.pow($0, $1) }
     // The C library's own error is below one.
@@ -68,7 +71,7 @@ struct MathBinaryTests {
     let (xf, yf) = (x.map { Float($0) }, y.map { Float($0) })
     expect(.remainder, x, y, within: 0, seed: seed) { Glibc.fmod($0, $1) }
     expect(.remainder, xf, yf, within: 0, seed: seed) { Glibc.fmod($0, $1) }
-    expect(.modulo, x, y, within: 0.5, seed: seed, python)
-    expect(.modulo, xf, yf, within: 0.5, seed: seed, python)
+    expect(.modulo, x, y, within: 0.51, seed: seed, python)
+    expect(.modulo, xf, yf, within: 0.51, seed: seed, python)
   }
 }

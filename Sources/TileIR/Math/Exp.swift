@@ -42,7 +42,7 @@ extension Tile {
   /// 2ⁿ is applied as two factors, so that the first product is exact and the second rounds as IEEE arithmetic does
   /// over all of the range, with neither comparison nor selection. 18 operations on f32.
   ///
-  /// Maximum error, f32: MAXULP(exp).
+  /// Maximum error, f32: 0.92 ulp.
   var exp: Tile { expScaled(by: 0) }
 
   /// `e^x · 2^k` for a small k, without an overflow between.
@@ -65,7 +65,7 @@ extension Tile {
   ///
   /// `2ⁿ (e^r − 1) + (2ⁿ − 1)`, halved throughout so that n = 1024 (128) does not overflow.
   ///
-  /// Maximum error, f32: MAXULP(expm1).
+  /// Maximum error, f32: 1.6 ulp.
   var expm1: Tile {
     let is32 = format.mantissaBits == 23
     let x = maximum(filled(is32 ? -30.0 : -60.0)).minimum(filled(is32 ? 89.0 : 710.0))

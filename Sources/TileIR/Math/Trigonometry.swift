@@ -42,7 +42,7 @@ extension Tile {
 
   /// The sine; the sign of zero is kept. Accurate for |x| ≤ 2¹⁸ (f64: 2³⁰), beyond that only within [−1, 1].
   ///
-  /// Maximum error, f32: MAXULP(sin).
+  /// Maximum error, f32: 1.7 ulp.
   var sin: Tile {
     let reduced = QuadrantReduction(magnitude)
     return Tile.sin(reduced.r, quadrant: reduced.quadrant).flippingSign(signBits)
@@ -50,7 +50,7 @@ extension Tile {
 
   /// The cosine. Accurate for |x| ≤ 2¹⁸ (f64: 2³⁰), beyond that only within [−1, 1].
   ///
-  /// Maximum error, f32: MAXULP(cos).
+  /// Maximum error, f32: 1.7 ulp.
   var cos: Tile {
     let reduced = QuadrantReduction(magnitude)
     return Tile.sin(reduced.r, quadrant: reduced.quadrant.bits(.add, 1))
@@ -58,7 +58,7 @@ extension Tile {
 
   /// The tangent; the sign of zero is kept. Accurate for |x| ≤ 2¹⁸ (f64: 2³⁰), meaningless beyond.
   ///
-  /// Maximum error, f32: MAXULP(tan).
+  /// Maximum error, f32: 3.5 ulp.
   var tan: Tile {
     let reduced = QuadrantReduction(magnitude)
     let u = reduced.r * reduced.r
