@@ -59,6 +59,7 @@ let package = Package(
     .testTarget(
       name: "TesseraRuntimeTests", dependencies: ["TesseraRuntime", "TensorTypes"], exclude: ["Fixtures"],
       swiftSettings: settings),
+    .testTarget(name: "TileIRTests", dependencies: ["TileIR", "TensorTypes"], swiftSettings: settings),
   ]
 )
 

@@ -53,12 +53,14 @@ extension InterpreterCompiler {
     guard let written = memory.written else { return }
     for i in 0..<row.count {
       let element = row.element + i * row.stride
-      // First: what another iteration stores, this one may find unwritten or not.
+      // Before the next question: what another iteration stores, this one may find unwritten or not.
       if let accesses = memory.accesses, accesses[element].note(thread, isWrite: false) {
         throw rows.fault(.race, memory, thread.frame, row.tile + i, "another iteration stores there at the same time")
       }
       if !written[element] {
-        throw rows.fault(.unwrittenRead, memory, thread.frame, row.tile + i, "nothing was stored there")
+        let fault = rows.fault(.unwrittenRead, memory, thread.frame, row.tile + i, "nothing was stored there")
+        guard memory.accesses != nil, thread.iteration != 0 else { throw fault }
+        thread.state.pendingFault = thread.state.pendingFault ?? fault
       }
     }
   }

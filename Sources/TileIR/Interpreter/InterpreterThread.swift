@@ -8,6 +8,9 @@ final class InterpreterState {
   /// Counts stretches between barriers.
   var epoch: UInt32 = 0
   var isGrid = false
+  /// The first read of unwritten memory that others share. If one of them stores there before the phase ends, that is
+  /// a race, which says more; so the verdict waits.
+  var pendingFault: TileFault?
   private var freeFrames: [UnsafeMutableRawPointer] = []
 
   init(code: InterpreterCode) { self.code = code }
@@ -101,6 +104,7 @@ final class InterpreterThread {
         state.epoch += 1
         iteration = state.iterations
       case .endPhase:
+        if let fault = state.pendingFault { throw fault }
         iteration = 0
         state.isGrid = false
       case .fork(let fork): try start(fork)

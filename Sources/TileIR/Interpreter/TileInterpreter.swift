@@ -30,7 +30,11 @@ public struct TileInterpreter {
     let memories = try bind(inputs)
     let state = InterpreterState(code: code)
     let rest = [InterpreterMemory?](repeating: nil, count: code.buffers.count - memories.count)
-    _ = try InterpreterThread(state: state, buffers: memories + rest).advance()
+    do { _ = try InterpreterThread(state: state, buffers: memories + rest).advance() } catch let fault as TileFault {
+      // What follows from reading undefined memory is not the cause.
+      if fault.kind != .race, let cause = state.pendingFault { throw cause }
+      throw fault
+    }
 
     var outputs: [HostTensor] = []
     for (parameter, memory) in zip(program.parameters, memories) where parameter.role == .output {
