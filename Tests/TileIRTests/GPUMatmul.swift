@@ -9,10 +9,14 @@ import TileIR
 struct GPUMatmul {
   var stages: Int
   /// Of a block of the grid.
-  let (blockM, blockN, blockK) = (16, 16, 8)
-  let (groups, lanes) = (2, 4)
+  let blockM = 16
+  let blockN = 16
+  let blockK = 8
+  let groups = 2
+  let lanes = 4
   /// Of a lane: two by two of them make a group's 8×16.
-  let (laneM, laneN) = (4, 8)
+  let laneM = 4
+  let laneN = 8
 
   func program() -> TileProgram {
     let builder = TileBuilder("matmul_f32_\(blockM)x\(blockN)x\(blockK)_stages\(stages)")
