@@ -83,7 +83,7 @@ import TileIR
       x, "i32", "i32", count: 6, "%11 = reshape %10: i32[2x3] %12 = transpose %11 [1, 0]: i32[3x2] %20 = reshape %12: i32[6]")
     #expect(y == [0, 3, 1, 4, 2, 5])
     let z: [Int32] = try apply(
-      [5, 6], "i32", "i32", count: 6,
+      [5, 6] as [Int32], "i32", "i32", count: 6,
       "%11 = reshape %10: i32[2x1] %12 = broadcast %11: i32[2x3] %20 = reshape %12: i32[6]")
     #expect(z == [5, 5, 5, 6, 6, 6])
   }
