@@ -55,7 +55,8 @@ struct GPUMatmul {
             let columnInBlock = lane % 2 * laneN
             let mapping = stages == 1 ? Mapping.sequential : .pipelined(stages: stages)
             if stages > 1 { copy(step: zero) }
-            let sum = builder.loop(mapping, to: steps, carrying: [builder.constant(0, .float32, [laneM, laneN])]) { step, sums in
+            let sum = builder.loop(mapping, to: steps, carrying: [builder.constant(0, .float32, [laneM, laneN])]) {
+              step, sums in
               if stages == 1 {
                 copy(step: step)
                 builder.barrier()

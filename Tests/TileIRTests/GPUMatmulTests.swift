@@ -9,7 +9,9 @@ import TileIR
     var generator = SeededGenerator(seed: seed)
     let matmul = GPUMatmul(stages: stages)
     let program = matmul.program()
-    func edges(_ tile: Int) -> [Int] { [1, tile - 1, tile, tile + 1, 2 * tile + 1, Int.random(in: 1...40, using: &generator)] }
+    func edges(_ tile: Int) -> [Int] {
+      [1, tile - 1, tile, tile + 1, 2 * tile + 1, Int.random(in: 1...40, using: &generator)]
+    }
     for m in edges(matmul.blockM) {
       for n in edges(matmul.blockN) {
         for k in edges(matmul.blockK) {
@@ -31,7 +33,10 @@ import TileIR
     for index in 0..<program.body.barrierCount {
       var broken = program
       broken.body = program.body.removingBarrier(index)
-      let (m, n, k) = (Int.random(in: 5...40, using: &generator), Int.random(in: 9...40, using: &generator), Int.random(in: 9...40, using: &generator))
+      let (m, n, k) = (
+        Int.random(in: 5...40, using: &generator), Int.random(in: 9...40, using: &generator),
+        Int.random(in: 9...40, using: &generator)
+      )
       let (a, b) = (generator.tensor([m, k]), generator.tensor([k, n]))
       let interpreter = try TileInterpreter(broken, symbols: ["m": m, "n": n, "k": k])
       let fault = #expect(throws: TileFault.self, "barrier \(index), seed \(seed)") { _ = try interpreter.run([a, b]) }

@@ -55,12 +55,14 @@ import TileIR
     // 2049 is no f16: rounded at once it would be 2048, and 2048 + 1 again 2048.
     let y: [Float16] = try apply(
       [2048, 1] as [Float16], "f16", "f16", count: 2,
-      "%11 = load %0[%3] fill 0.0: f16 %12 = broadcast %11: f16[2] %13 = add %10, %12: f16[2] %20 = add %13, %12: f16[2]")
+      "%11 = load %0[%3] fill 0.0: f16 %12 = broadcast %11: f16[2] %13 = add %10, %12: f16[2] %20 = add %13, %12: f16[2]"
+    )
     #expect(y == [2050, 3])
   }
 
   @Test func castsSaturate() throws {
-    let y: [Int8] = try apply([-1000, -1.9, 1.9, 1000, .nan] as [Float], "f32", "i8", count: 5, "%20 = cast %10: i8[5]")
+    let y: [Int8] = try apply(
+      [-1000, -1.9, 1.9, 1000, .nan] as [Float], "f32", "i8", count: 5, "%20 = cast %10: i8[5]")
     #expect(y == [-128, -1, 1, 127, 0])
   }
 
@@ -80,7 +82,8 @@ import TileIR
   @Test func shapesMove() throws {
     let x = (0..<6).map { Int32($0) }
     let y: [Int32] = try apply(
-      x, "i32", "i32", count: 6, "%11 = reshape %10: i32[2x3] %12 = transpose %11 [1, 0]: i32[3x2] %20 = reshape %12: i32[6]")
+      x, "i32", "i32", count: 6,
+      "%11 = reshape %10: i32[2x3] %12 = transpose %11 [1, 0]: i32[3x2] %20 = reshape %12: i32[6]")
     #expect(y == [0, 3, 1, 4, 2, 5])
     let z: [Int32] = try apply(
       [5, 6] as [Int32], "i32", "i32", count: 6,

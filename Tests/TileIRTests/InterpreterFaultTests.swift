@@ -102,7 +102,8 @@ import TileIR
 
   @Test func parallelStoresRace() throws {
     let found = try fault(
-      "for parallel(1) %10 = %3 to %4 step 3 { %11 = constant 1.0: f32[4] %12 = subtract %4, %10: i64 store %11, %1[%10 + d0] limits [%12] }")
+      "for parallel(1) %10 = %3 to %4 step 3 { %11 = constant 1.0: f32[4] %12 = subtract %4, %10: i64 store %11, %1[%10 + d0] limits [%12] }"
+    )
     #expect(found?.kind == .race)
     #expect(found?.indices == [3])
   }

@@ -112,12 +112,16 @@ let everything = """
   }
 
   @Test func limitsHold() {
-    let nested = "program \"p\" { %0 = constant 0: i64 %1 = constant 1: bool " + String(repeating: "if %1 {", count: 100_000)
+    let nested =
+      "program \"p\" { %0 = constant 0: i64 %1 = constant 1: bool " + String(repeating: "if %1 {", count: 100_000)
     #expect(throws: Failure.self) { _ = try TileProgram(parsing: nested) }
     #expect(throws: Failure.self) { _ = try TileProgram(parsing: "program \"p\" { %99999999999 = constant 0: i64 }") }
-    #expect(throws: Failure.self) { _ = try TileProgram(parsing: "program \"p\" { %0 = constant 0: i64[9999999x9999999x9999999] }") }
+    #expect(throws: Failure.self) {
+      _ = try TileProgram(parsing: "program \"p\" { %0 = constant 0: i64[9999999x9999999x9999999] }")
+    }
     let sizes = (0..<200).map { "s\($0)" }.joined(separator: " + ")
-    let buffer = "program \"p\" { %0 = input \"x\": buffer f32[\(Array(repeating: sizes, count: 8).joined(separator: ", "))] global }"
+    let buffer =
+      "program \"p\" { %0 = input \"x\": buffer f32[\(Array(repeating: sizes, count: 8).joined(separator: ", "))] global }"
     #expect(throws: Failure.self) { _ = try TileProgram(parsing: buffer) }
   }
 }

@@ -107,7 +107,9 @@ private let broken: [(TileRule, String)] = [
 private var unspeakable: [(TileRule, TileProgram)] {
   let scalar = TileType.tile(.int64, [])
   let constant = Operation(.constant(.integer(0)), results: [TileValue(0)])
-  func program(_ types: [TileType], _ operations: [Operation], _ parameters: [TileProgram.Parameter] = []) -> TileProgram {
+  func program(_ types: [TileType], _ operations: [Operation], _ parameters: [TileProgram.Parameter] = [])
+    -> TileProgram
+  {
     TileProgram(name: "broken", parameters: parameters, types: types, body: Block(operations))
   }
   var tooFewStrides = BufferType(.float32, [4, 4])

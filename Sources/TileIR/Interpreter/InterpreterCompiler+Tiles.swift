@@ -167,13 +167,16 @@ extension InterpreterCompiler {
     }
     func put(_ bits: Int64, _ target: UnsafeMutableRawPointer, _ i: Int) {
       switch to {
-      case .float64: target.storeBytes(of: Double(bitPattern: UInt64(bitPattern: bits)), toByteOffset: i * 8, as: Double.self)
-      case .float32: target.storeBytes(of: Float(bitPattern: UInt32(truncatingIfNeeded: bits)), toByteOffset: i * 4, as: Float.self)
+      case .float64:
+        target.storeBytes(of: Double(bitPattern: UInt64(bitPattern: bits)), toByteOffset: i * 8, as: Double.self)
+      case .float32:
+        target.storeBytes(of: Float(bitPattern: UInt32(truncatingIfNeeded: bits)), toByteOffset: i * 4, as: Float.self)
       case .float16:
         let half = Float16(bitPattern: UInt16(truncatingIfNeeded: bits))
         target.storeBytes(of: Float(half), toByteOffset: i * 4, as: Float.self)
       case .bfloat16:
-        target.storeBytes(of: Float(bfloat16Bits: UInt16(truncatingIfNeeded: bits)), toByteOffset: i * 4, as: Float.self)
+        target.storeBytes(
+          of: Float(bfloat16Bits: UInt16(truncatingIfNeeded: bits)), toByteOffset: i * 4, as: Float.self)
       case .int64, .int32, .int16, .int8, .uint64, .uint32, .uint16, .uint8, .bool:
         target.storeBytes(of: to.wrapped(bits), toByteOffset: i * 8, as: Int64.self)
       }

@@ -148,7 +148,8 @@ final class InterpreterThread {
     while i < upper {
       guard number < 0x7fff else {
         throw TileFault(
-          kind: .tooLarge, operation: fork.operation, buffer: "", indices: [], detail: "more than 32766 lanes or groups")
+          kind: .tooLarge, operation: fork.operation, buffer: "", indices: [], detail: "more than 32766 lanes or groups"
+        )
       }
       let child = InterpreterThread(
         parent: self, group: fork.isGroup ? number : group, lane: fork.isGroup ? 0 : number, body: fork.body,

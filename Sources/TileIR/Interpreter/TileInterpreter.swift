@@ -40,7 +40,8 @@ public struct TileInterpreter {
     for (parameter, memory) in zip(program.parameters, memories) where parameter.role == .output {
       if checkingOutputs, let position = memory.firstUnwritten() {
         throw TileFault(
-          kind: .unwrittenOutput, operation: "", buffer: memory.name, indices: position, detail: "nothing is stored there")
+          kind: .unwrittenOutput, operation: "", buffer: memory.name, indices: position,
+          detail: "nothing is stored there")
       }
       var dense: [Int] = []
       for size in memory.shape.reversed() { dense.append((dense.last ?? 1) * size) }
@@ -68,9 +69,11 @@ public struct TileInterpreter {
       let byteCount = plan.count * plan.element.byteCount
       guard input.element == plan.element, input.byteCount >= byteCount else {
         throw Failure.badData(
-          "\(input.type) given for \(plan.element.rawValue)\(plan.shape), strides \(plan.strides)", place: parameter.name)
+          "\(input.type) given for \(plan.element.rawValue)\(plan.shape), strides \(plan.strides)",
+          place: parameter.name)
       }
-      memory.bytes.copyMemory(from: UnsafeRawPointer(input.bytes.baseAddress ?? UnsafeRawPointer(memory.bytes)), byteCount: byteCount)
+      memory.bytes.copyMemory(
+        from: UnsafeRawPointer(input.bytes.baseAddress ?? UnsafeRawPointer(memory.bytes)), byteCount: byteCount)
       return memory
     }
   }

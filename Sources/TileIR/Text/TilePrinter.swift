@@ -134,7 +134,8 @@ struct TilePrinter {
     case .bitcast(let x): "bitcast \(name(x))"
     case .broadcast(let x): "broadcast \(name(x))"
     case .reshape(let x): "reshape \(name(x))"
-    case .transpose(let x, let permutation): "transpose \(name(x)) [\(permutation.map(String.init).joined(separator: ", "))]"
+    case .transpose(let x, let permutation):
+      "transpose \(name(x)) [\(permutation.map(String.init).joined(separator: ", "))]"
     case .reduce(let function, let x, let dimension): "reduce \(function.rawValue) \(name(x)) along \(dimension)"
     case .dot(let z, let x, let y): "dot \(list([z, x, y]))"
     case .load(let access, let fill): "load \(accessText(access)) fill \(fill)"
@@ -147,7 +148,8 @@ struct TilePrinter {
   }
 
   private func loopText(_ loop: Loop) -> String {
-    var words = "for \(loop.mapping) \(name(loop.induction)) = \(name(loop.lower)) to \(name(loop.upper)) step \(loop.step)"
+    var words =
+      "for \(loop.mapping) \(name(loop.induction)) = \(name(loop.lower)) to \(name(loop.upper)) step \(loop.step)"
     if !loop.arguments.isEmpty {
       let pairs = zip(loop.arguments, loop.initial).map { "\(name($0)) = \(name($1))" }
       words += " carrying \(pairs.joined(separator: ", "))"

@@ -183,7 +183,9 @@ struct TileParser {
       let value = try self.value()
       try scanner.expect(",")
       guard results.isEmpty else { throw scanner.failure("a store gives nothing") }
-      guard case .tile(_, let shape) = try knownType(value) else { throw scanner.failure("a tile is stored, not a buffer") }
+      guard case .tile(_, let shape) = try knownType(value) else {
+        throw scanner.failure("a tile is stored, not a buffer")
+      }
       return Operation(.store(value, try access(rank: shape.count)), results: [])
     case "barrier":
       guard results.isEmpty else { throw scanner.failure("a barrier gives nothing") }

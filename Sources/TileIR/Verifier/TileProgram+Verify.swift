@@ -148,7 +148,8 @@ struct TileVerifier {
     case .conditional(let condition, let then, let otherwise):
       try require(operation.results.isEmpty, .results, "\(operation.results.count) results")
       let type = try tile(condition)
-      try require(type.element == .bool && type.shape.isEmpty, .condition, "%\(condition.index) is \(program[condition])")
+      try require(
+        type.element == .bool && type.shape.isEmpty, .condition, "%\(condition.index) is \(program[condition])")
       let outer = place
       place.isGridBody = false
       place.isPhaseNest = false

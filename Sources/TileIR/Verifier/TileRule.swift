@@ -60,7 +60,8 @@ public enum TileRule: Int, Hashable, Sendable, CaseIterable {
     case .scalarIndex: "sizes, bounds, limits and indices are i64 scalars"
     case .constant: "a constant is an integer if its element type is an integer type or bool"
     case .iota: "an iota is of i64 and counts along a dimension of its own"
-    case .elementwise: "operands of an elementwise operation share shape and element type; so does the result, or is bool"
+    case .elementwise:
+      "operands of an elementwise operation share shape and element type; so does the result, or is bool"
     case .functionDomain: "a function is applied to element types that it means something on"
     case .select: "a select has a bool condition and two operands of one type, all of the result's shape"
     case .cast: "a cast keeps the shape"

@@ -14,7 +14,8 @@ extension TileVerifier {
       let type = try tile(x)
       try require(function.accepts(type.element), .functionDomain, "\(function.rawValue) on \(type.element.rawValue)")
       try require(
-        type.shape == shape && function.resultType(type.element) == element, .elementwise, describe([x], element, shape))
+        type.shape == shape && function.resultType(type.element) == element, .elementwise, describe([x], element, shape)
+      )
     case .binary(let function, let x, let y):
       let (a, b) = (try tile(x), try tile(y))
       try require(a == b && a.shape == shape, .elementwise, describe([x, y], element, shape))
@@ -51,12 +52,14 @@ extension TileVerifier {
     case .broadcast(let x):
       let type = try tile(x)
       let fits =
-        type.shape.count <= shape.count && zip(type.shape.reversed(), shape.reversed()).allSatisfy { $0 == $1 || $0 == 1 }
+        type.shape.count <= shape.count
+        && zip(type.shape.reversed(), shape.reversed()).allSatisfy { $0 == $1 || $0 == 1 }
       try require(type.element == element && fits, .broadcast, describe([x], element, shape))
     case .reshape(let x):
       let type = try tile(x)
       try require(
-        type.element == element && type.shape.reduce(1, *) == shape.reduce(1, *), .reshape, describe([x], element, shape))
+        type.element == element && type.shape.reduce(1, *) == shape.reduce(1, *), .reshape,
+        describe([x], element, shape))
     case .transpose(let x, let permutation):
       let type = try tile(x)
       try require(
@@ -72,7 +75,8 @@ extension TileVerifier {
         function.combiner.accepts(element), .functionDomain, "\(function.rawValue) of \(element.rawValue)")
     case .dot(let accumulator, let a, let b):
       try checkDot(accumulator, a, b, element, shape)
-    case .size, .constant, .iota, .unary, .binary, .select, .fma, .load, .store, .allocate, .loop, .conditional, .barrier:
+    case .size, .constant, .iota, .unary, .binary, .select, .fma, .load, .store, .allocate, .loop, .conditional,
+      .barrier:
       preconditionFailure("an operation that rearranges or contracts")
     }
   }
@@ -132,7 +136,8 @@ extension TileVerifier {
     if isStore {
       let repeated = shape.indices.first { !used[$0] && shape[$0] > 1 }
       try require(repeated == nil, .storeCoversTile, "dimension \(repeated ?? 0) is not")
-      let isInput = access.buffer.index < program.parameters.count && program.parameters[access.buffer.index].role == .input
+      let isInput =
+        access.buffer.index < program.parameters.count && program.parameters[access.buffer.index].role == .input
       try require(!isInput, .inputIsReadOnly, "%\(access.buffer.index)")
     }
     if buffer.space == .local {

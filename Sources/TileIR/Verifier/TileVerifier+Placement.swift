@@ -128,7 +128,11 @@ extension TileVerifier {
         case .size, .constant, .iota, .unary, .binary, .select, .fma, .cast, .bitcast, .broadcast, .reshape,
           .transpose, .reduce, .dot:
           operation.results.allSatisfy {
-            if program.types.indices.contains($0.index), case .tile(_, let shape) = program[$0] { shape.isEmpty } else { false }
+            if program.types.indices.contains($0.index), case .tile(_, let shape) = program[$0] {
+              shape.isEmpty
+            } else {
+              false
+            }
           }
         case .load, .store, .allocate, .loop, .conditional, .barrier: false
         }
