@@ -1,4 +1,5 @@
 /// Every template there is: what planning chooses from, tests check, benchmarks time and the tuner tunes.
 public let allKernels: [any KernelTemplate] = [
   PackedMatmul(),
+  ImplicitGEMM(),
 ]

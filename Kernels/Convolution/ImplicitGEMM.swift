@@ -1,0 +1,223 @@
+import TensorTypes
+import TileIR
+
+/// y[p, o] = epilogue(Σ over taps t and channels c of x[p·stride + t·dilation − pad, c] · w[t, c, o])
+///
+/// Matrix multiplication whose a is never formed (Chetlur et al., cuDNN, 2014). A task takes a rectangle of output
+/// positions and a range of output channels. It copies the part of x under the rectangle, with its border of zeros, to
+/// a patch in local memory, channels innermost whatever x's layout; then rows of a are just addresses in the patch:
+/// position + tap. The rectangle's positions are numbered through, so a register tile is full wherever a row ends.
+struct ImplicitGEMM: KernelTemplate {
+  let name = "convolution.implicit_gemm"
+
+  func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
+    guard case .convolution(let w) = workload, w.x.element == .float32, w.w.element == .float32 else { return nil }
+    guard (1...3).contains(w.strides.count), w.x.shape.last!.constant != nil, w.w.shape.last!.constant != nil else { return nil }
+    let tiles = RegisterTile.choices(on: machine)
+    return KnobSpace([
+      ("mr", Set(tiles.map(\.rows)).sorted()), ("nr", Set(tiles.map(\.columns)).sorted()),
+      ("tileH", [1, 2, 3, 4, 6, 7, 8, 12, 14, 16, 24, 28, 32]), ("tileW", [1, 6, 7, 8, 12, 14, 16, 24, 28, 32, 48, 56, 64, 96, 128]),
+      ("nc", [1, 2, 3, 4, 6, 8, 12, 16, 32, 64]), ("unroll", [1, 2, 4, 8]),
+    ]) { knobs in tiles.contains(RegisterTile(rows: knobs["mr"], columns: knobs["nr"])) }
+  }
+
+  /// `nc` counts register tiles. The rectangle is as large as lets its patch fill a third of the level-2 cache.
+  func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
+    guard case .convolution(let given) = workload else { preconditionFailure("a convolution") }
+    let w = given.withThreeDimensions
+    var tile = RegisterTile.best(on: machine)
+    let (channels, outputs) = (w.w.shape[4].constant!, w.w.shape[5].constant!)
+    if outputs <= machine.lanes { tile = RegisterTile(rows: min(12, machine.vectorRegisters - 4), columns: machine.lanes) }
+    let size = (h: w.epilogue.output.shape[2].constant, w: w.epilogue.output.shape[3].constant)
+    let budget = machine.cacheBytes[1] / 3 / 4
+    func patch(_ h: Int, _ width: Int) -> Int {
+      let ph = (h - 1) * w.strides[1] + (w.w.shape[2].constant! - 1) * w.dilations[1] + 1
+      let pw = (width - 1) * w.strides[2] + (w.w.shape[3].constant! - 1) * w.dilations[2] + 1
+      return ph * pw * channels * w.w.shape[1].constant!
+    }
+    var tileW = size.w.map { cut($0, into: 64) } ?? 64
+    while tileW > 8, patch(4, tileW) > budget { tileW = (tileW + 1) / 2 }
+    var tileH = 1
+    let mostRows = min(size.h ?? 16, 16)
+    while tileH < mostRows, patch(tileH + 1, tileW) <= budget { tileH += 1 }
+    if let h = size.h { tileH = cut(h, into: tileH) }
+    let panels = (outputs + tile.columns - 1) / tile.columns
+    var nc = panels
+    if let h = size.h, let width = size.w {
+      let rectangles = ((h + tileH - 1) / tileH) * ((width + tileW - 1) / tileW) * (w.x.shape[0].constant ?? 1)
+      while nc > 1, rectangles * ((panels + nc - 1) / nc) < 8 { nc = (nc + 1) / 2 }
+    }
+    return ["mr": tile.rows, "nr": tile.columns, "tileH": tileH, "tileW": tileW, "nc": nc, "unroll": channels % 4 == 0 ? 4 : 1]
+  }
+
+  /// The size of equal parts of `size`, none over `most`.
+  private func cut(_ size: Int, into most: Int) -> Int {
+    let parts = max(1, (size + most - 1) / most)
+    return max(1, (size + parts - 1) / parts)
+  }
+
+  func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?] {
+    guard case .convolution(let w) = workload else { preconditionFailure("a convolution") }
+    return [nil, WeightPacking(source: w.w, width: knobs["nr"], element: .float32)] + w.epilogue.operands.map { _ in nil }
+  }
+
+  func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
+    guard case .convolution(let w) = workload else { preconditionFailure("a convolution") }
+    return ConvolutionProgram(w.withThreeDimensions, knobs, machine).build()
+  }
+}
+
+extension ConvolutionWorkload {
+  /// The same with dimensions of 1 added in front of the space dimensions until there are three.
+  var withThreeDimensions: ConvolutionWorkload {
+    var copy = self
+    while copy.strides.count < 3 {
+      copy.strides.insert(1, at: 0)
+      copy.dilations.insert(1, at: 0)
+      copy.padsBefore.insert(0, at: 0)
+      copy.padsAfter.insert(0, at: 0)
+      copy.x = copy.x.insertingDimension(at: 1)
+      copy.w = copy.w.insertingDimension(at: 1)
+      copy.epilogue.output = copy.epilogue.output.insertingDimension(at: 1)
+      copy.epilogue.operands = copy.epilogue.operands.map { $0.insertingDimension(at: 1) }
+    }
+    return copy
+  }
+}
+
+extension View {
+  /// The same elements with a dimension of size 1 more.
+  func insertingDimension(at index: Int) -> View {
+    var copy = self
+    copy.shape.insert(1, at: index)
+    copy.strides.insert(0, at: index)
+    return copy
+  }
+}
+
+/// Writes the program of a convolution over three space dimensions d, h, w.
+private struct ConvolutionProgram {
+  let w: ConvolutionWorkload
+  let machine: Machine
+  let (mr, nr): (Int, Int)
+  let (tileH, tileW): (Int, Int)
+  let columnsPerTask: Int
+  let unroll: Int
+  let b: TileBuilder
+  let x: TileBuffer
+  let panels: TileBuffer
+  let operands: [TileBuffer]
+  let y: TileBuffer
+  /// Channels in and out, of one group.
+  let (channels, outputs): (Int, Int)
+  let taps: [Int]
+
+  init(_ w: ConvolutionWorkload, _ knobs: Knobs, _ machine: Machine) {
+    self.w = w
+    self.machine = machine
+    (mr, nr) = (knobs["mr"], knobs["nr"])
+    (tileH, tileW) = (knobs["tileH"], knobs["tileW"])
+    columnsPerTask = knobs["nc"] * nr
+    unroll = knobs["unroll"]
+    (channels, outputs) = (w.w.shape[4].constant!, w.w.shape[5].constant!)
+    taps = (1...3).map { w.w.shape[$0].constant! }
+    b = TileBuilder("convolution")
+    x = b.parameter("x", .input, w.x.buffer)
+    let packed = WeightPacking(source: w.w, width: nr, element: .float32).packed
+    panels = b.parameter("w", .input, BufferType(.float32, packed.shape))
+    (operands, y) = b.parameters(w.epilogue)
+  }
+
+  private var patchHeight: Int { (tileH - 1) * w.strides[1] + (taps[1] - 1) * w.dilations[1] + 1 }
+  private var patchWidth: Int { (tileW - 1) * w.strides[2] + (taps[2] - 1) * w.dilations[2] + 1 }
+
+  func build() -> TileProgram {
+    let shape = w.epilogue.output.shape
+    b.loop(.parallel(grain: 1), to: b.size(shape[0])) { n in
+      b.loop(.parallel(grain: 1), to: b.index(w.groups)) { group in
+        b.loop(.parallel(grain: 1), to: b.size(shape[1])) { d in
+          b.loop(.parallel(grain: 1), to: b.size(shape[2]), step: tileH) { h in
+            b.loop(.parallel(grain: 1), to: b.size(shape[3]), step: tileW) { v in
+              b.loop(.parallel(grain: 1), to: b.index(outputs), step: columnsPerTask) { column in
+                task(n, group, d, h, v, column)
+              }
+            }
+          }
+        }
+      }
+    }
+    return b.finish()
+  }
+
+  /// One rectangle of positions, one range of output channels.
+  private func task(_ n: Tile, _ group: Tile, _ d: Tile, _ h: Tile, _ v: Tile, _ column: Tile) {
+    let shape = w.epilogue.output.shape
+    let height = (b.size(shape[2]) - h).minimum(b.index(tileH))
+    let width = (b.size(shape[3]) - v).minimum(b.index(tileW))
+    let patch = b.allocate(BufferType(.float32, [Dim(taps[0] * patchHeight * patchWidth), Dim(channels)], space: .local))
+    PatchCopy(w: w, machine: machine, channels: channels, taps: taps, patchHeight: patchHeight, patchWidth: patchWidth, b: b, x: x)
+      .copy(to: patch, n: n, group: group, at: [d, h, v], height: height, width: width)
+    let positions = height * width
+    let places = numberPositions(height, width)
+    b.loop(from: column, to: (column + columnsPerTask).minimum(b.index(outputs)), step: nr) { j in
+      b.loop(to: positions, step: mr) { i in
+        let row = places.load([.span(i, 0), .at(b.index(0))], shape: [mr, 1])
+        let place = places.load([.span(i, 0), .at(b.index(1))], shape: [mr, 1])
+        let sum = accumulate(patch, row, place, group, j)
+        let position = BlockPosition(
+          rows: [.at(n), .at(d), .gather(row + h, 0), .gather(place + v, 0)], column: group * outputs + j)
+        store(sum, position, positions - i, b.index(outputs) - j)
+      }
+    }
+  }
+
+  /// A table of the rectangle's positions: row and place in the row of each, those past the end standing at the last.
+  /// Looking them up costs less than dividing.
+  private func numberPositions(_ height: Tile, _ width: Tile) -> TileBuffer {
+    let places = b.allocate(BufferType(.int64, [Dim(tileH * tileW + mr), 2], space: .local))
+    func note(_ number: Tile, _ row: Tile, _ place: Tile) {
+      places.store(row, [.at(number), .at(b.index(0))])
+      places.store(place, [.at(number), .at(b.index(1))])
+    }
+    b.loop(to: height) { row in
+      b.loop(to: width) { place in note(row * width + place, row, place) }
+    }
+    b.loop(to: b.index(mr)) { note(height * width + $0, height - 1, width - 1) }
+    return places
+  }
+
+  /// The sum over taps and channels for one register tile.
+  private func accumulate(_ patch: TileBuffer, _ row: Tile, _ place: Tile, _ group: Tile, _ j: Tile) -> Tile {
+    let first = row * (w.strides[1] * patchWidth) + place * w.strides[2]
+    let panel = j / nr
+    let zero = b.index(0)
+    // One loop over taps; loops over each dimension would cost more than the divisions by constants.
+    return b.loop(to: b.index(taps.reduce(1, *)), carrying: [b.constant(0, .float32, [mr, nr])]) { tap, carried in
+      let (td, rest) = (tap / (taps[1] * taps[2]), tap % (taps[1] * taps[2]))
+      let offset = (td * patchHeight + (rest / taps[2]) * w.dilations[1]) * patchWidth + (rest % taps[2]) * w.dilations[2]
+      let rows = first + offset
+      let start = tap * channels
+      return [
+        b.accumulate(carried[0], to: b.index(channels), unroll: unroll) { c in
+          patch.load([.gather(rows, 0), .at(c)], shape: [mr, 1])
+        } _: { c in
+          panels.load([.at(group), .at(panel), .at(start + c), .span(zero, 1)], shape: [1, nr])
+        }
+      ]
+    }[0]
+  }
+
+  private func store(_ sum: Tile, _ position: BlockPosition, _ rowsLeft: Tile, _ columnsLeft: Tile) {
+    let columnsFit = outputs % nr == 0
+    func store(rowLimit: Tile?, columnLimit: Tile?) {
+      w.epilogue.store(sum, to: y, operands, at: position, rowLimit: rowLimit, columnLimit: columnLimit, in: b)
+    }
+    var whole = b.index(mr).lessEqual(rowsLeft)
+    if !columnsFit { whole = whole.and(b.index(nr).lessEqual(columnsLeft)) }
+    b.when(whole) {
+      store(rowLimit: nil, columnLimit: nil)
+    } otherwise: {
+      store(rowLimit: rowsLeft, columnLimit: columnsFit ? nil : columnsLeft)
+    }
+  }
+}
