@@ -2,4 +2,5 @@
 public let allKernels: [any KernelTemplate] = [
   PackedMatmul(),
   ImplicitGEMM(),
+  Generate(),
 ]

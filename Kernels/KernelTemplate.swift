@@ -40,6 +40,7 @@ public enum Workload: Hashable, Sendable, Codable {
   case pool(PoolWorkload)
   case gather(GatherWorkload)
   case resize(ResizeWorkload)
+  case generate(GenerateWorkload)
 
   /// The operands in memory, in the order of the program's parameters.
   public var operands: [View] {
@@ -54,6 +55,7 @@ public enum Workload: Hashable, Sendable, Codable {
     case .pool(let w): w.operands
     case .gather(let w): w.operands
     case .resize(let w): w.operands
+    case .generate: []
     }
   }
 
@@ -69,6 +71,7 @@ public enum Workload: Hashable, Sendable, Codable {
     case .pool(let w): w.output
     case .gather(let w): w.output
     case .resize(let w): w.output
+    case .generate(let w): w.output
     }
   }
 }

@@ -67,6 +67,12 @@ public struct Expression: Hashable, Sendable, Codable {
 
   // MARK: Building
 
+  /// One input more; returns its index.
+  public mutating func addInput(_ type: ElementType) -> Int {
+    inputTypes.append(type)
+    return inputTypes.count - 1
+  }
+
   public mutating func input(_ index: Int) -> Operand { add(.input(index)) }
   public mutating func constant(_ value: Double, _ type: ElementType) -> Operand {
     add(.constant(type.isFloat ? .float(value) : .integer(Int64(value)), type))
