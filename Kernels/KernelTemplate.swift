@@ -17,6 +17,9 @@ public protocol KernelTemplate: Sendable {
   /// How the constant operands must lie in memory; nil keeps an operand as it is.
   func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?]
 
+  /// Tensors that the kernel needs besides, kept from one phase to the next.
+  func scratch(for workload: Workload, knobs: Knobs, on machine: Machine) -> [TensorType]
+
   /// The program. Its parameters are the workload's operands in order (packed ones with the packed shape), the
   /// output, then scratch buffers.
   func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram
@@ -26,6 +29,7 @@ extension KernelTemplate {
   public func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?] {
     workload.operands.map { _ in nil }
   }
+  public func scratch(for workload: Workload, knobs: Knobs, on machine: Machine) -> [TensorType] { [] }
 }
 
 /// What is to be computed, down to shapes, strides and element types: what a tuning record is about.
@@ -41,6 +45,24 @@ public enum Workload: Hashable, Sendable, Codable {
   case gather(GatherWorkload)
   case resize(ResizeWorkload)
   case generate(GenerateWorkload)
+
+  /// What a message calls it.
+  public var summary: String {
+    let operands = operands.map { "\($0.element.rawValue)\($0.shape)" }.joined(separator: ", ")
+    switch self {
+    case .matmul: return "matmul of \(operands)"
+    case .convolution: return "convolution of \(operands)"
+    case .attention: return "attention of \(operands)"
+    case .normalization: return "normalization of \(operands)"
+    case .reduction: return "reduction of \(operands)"
+    case .elementwise: return "elementwise on \(operands)"
+    case .movement: return "movement of \(operands)"
+    case .pool: return "pool of \(operands)"
+    case .gather: return "gather from \(operands)"
+    case .resize: return "resize of \(operands)"
+    case .generate: return "generate \(output.element.rawValue)\(output.shape)"
+    }
+  }
 
   /// The operands in memory, in the order of the program's parameters.
   public var operands: [View] {
@@ -150,8 +172,9 @@ public struct Epilogue: Hashable, Sendable, Codable {
 /// `[batch, ⌈N/width⌉, K, width]`, each panel's rows side by side, missing columns zero. K runs over all of k… in
 /// row-major order.
 public struct WeightPacking: Hashable, Sendable, Codable {
-  /// The matrix within the tensor as it is.
+  /// The matrix within the tensor as it is, from element `offset` on.
   public var source: View
+  public var offset: Dim = 0
   public var width: Int
   /// Element type in the panels.
   public var element: ElementType
