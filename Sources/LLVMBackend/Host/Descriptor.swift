@@ -193,7 +193,7 @@ struct DescriptorLowering {
 
 extension Target {
   /// The name as part of a C identifier.
-  var symbolSuffix: String { name.map { $0 == "-" ? "_" : String($0) }.joined() }
+  public var symbolSuffix: String { name.map { $0 == "-" ? "_" : String($0) }.joined() }
 }
 
 extension ElementType {
