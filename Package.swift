@@ -60,6 +60,8 @@ let package = Package(
       name: "TesseraRuntimeTests", dependencies: ["TesseraRuntime", "TensorTypes"], exclude: ["Fixtures"],
       swiftSettings: settings),
     .testTarget(name: "TileIRTests", dependencies: ["TileIR", "TensorTypes"], swiftSettings: settings),
+    .testTarget(name: "TensorTypesTests", dependencies: ["TensorTypes"], swiftSettings: settings),
+    .testTarget(name: "ONNXImportTests", dependencies: ["ONNXImport", "TensorTypes"], swiftSettings: settings),
   ]
 )
 

@@ -110,14 +110,17 @@ final class KernelLowering {
 
   // MARK: Phases
 
-  /// The concurrent loops nested perfectly in one another, outermost first, and the innermost one's body.
-  private func nest(_ operation: Operation) -> [Loop] {
+  /// The concurrent loops nested perfectly in one another, outermost first, and the scalar operations that stand
+  /// between them, which depend on none of them.
+  private func nest(_ operation: Operation) -> (loops: [Loop], between: [Operation]) {
     guard case .loop(let outer) = operation.kind else { preconditionFailure("a loop") }
     var loops = [outer]
-    while loops.last!.body.operations.count == 1, case .loop(let inner) = loops.last!.body.operations[0].kind,
-      inner.mapping.isConcurrent
-    { loops.append(inner) }
-    return loops
+    var between: [Operation] = []
+    while let last = loops.last!.body.operations.last, case .loop(let inner) = last.kind, inner.mapping.isConcurrent {
+      between += loops.last!.body.operations.dropLast()
+      loops.append(inner)
+    }
+    return (loops, between)
   }
 
   private func tripCount(_ loop: Loop) -> LLVMValueRef {
@@ -134,7 +137,8 @@ final class KernelLowering {
     openContext(parameters[0])
     worker = parameters[1]
     lower(Block(scalars))
-    let loops = nest(operation)
+    let (loops, between) = nest(operation)
+    lower(Block(between))
     let counts = loops.map { tripCount($0) }
     forEach(from: parameters[2], to: parameters[3], metadata: nil) { flat in
       var remaining = flat
@@ -167,7 +171,8 @@ final class KernelLowering {
     var types: [LLVMTypeRef?] = [e.pointer, e.pointer, e.pointer, e.i64, e.i64]
     let type = LLVMFunctionType(e.void, &types, UInt32(types.count), 0)
     for (number, operation) in phases.enumerated() {
-      let loops = nest(operation)
+      let (loops, between) = nest(operation)
+      lower(Block(between))
       var count = e.constant(1)
       for loop in loops { count = e.multiply(count, tripCount(loop)) }
       var grain = 1
