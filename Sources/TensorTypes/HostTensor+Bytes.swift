@@ -66,3 +66,18 @@ extension HostTensor {
     return HostTensor(element, reversed, storage: copy)
   }
 }
+
+extension HostTensor.Storage {
+  /// The bytes as an array; a rest smaller than an element is left out.
+  public func array<T: BitwiseCopyable>(of: T.Type) -> [T] {
+    // The bytes are an unsafe view of self: a temporary must not go before they are copied.
+    withExtendedLifetime(self) {
+      let count = bytes.count / MemoryLayout<T>.size
+      return [T](unsafeUninitializedCapacity: count) { buffer, initialized in
+        UnsafeMutableRawBufferPointer(buffer).copyMemory(
+          from: UnsafeRawBufferPointer(rebasing: bytes[..<(count * MemoryLayout<T>.size)]))
+        initialized = count
+      }
+    }
+  }
+}

@@ -74,9 +74,12 @@ public struct HostTensor: Sendable {
   /// The elements as a Swift array of a type as wide as the elements; unaligned storage is fine.
   public func array<T: BitwiseCopyable>(of: T.Type = T.self) -> [T] {
     precondition(MemoryLayout<T>.size == element.byteCount, "a Swift type as wide as \(element.rawValue)")
-    return [T](unsafeUninitializedCapacity: elementCount) { buffer, count in
-      UnsafeMutableRawBufferPointer(buffer).copyMemory(from: bytes)
-      count = elementCount
+    // The bytes are an unsafe view of the storage: it must not go before they are copied.
+    return withExtendedLifetime(storage) {
+      [T](unsafeUninitializedCapacity: elementCount) { buffer, count in
+        UnsafeMutableRawBufferPointer(buffer).copyMemory(from: bytes)
+        count = elementCount
+      }
     }
   }
 }

@@ -107,7 +107,7 @@ import Testing
 
 /// One tensor message of every data type, in the typed field that ONNX gives it.
 @Suite struct TypedDataTests {
-  func read(_ type: ONNXDataType, _ dims: [Int], _ data: (inout WireWriter) -> Void) throws -> HostTensor {
+  func read(_ type: ONNXDataType, _ dims: [Int], _ data: @escaping (inout WireWriter) -> Void) throws -> HostTensor {
     let bytes = modelBytes { $0.message(GraphField.initializer, tensorMessage("t", dims, type, data)) }
     return try readModel(bytes).graph.initializers[0].tensor()
   }

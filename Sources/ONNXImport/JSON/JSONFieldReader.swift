@@ -42,7 +42,7 @@ struct JSONFieldReader: FieldReader {
   mutating func skip() throws { try json.skip() }
 
   mutating func string() throws -> String { try json.string() }
-  mutating func text() throws -> String { String(decoding: try json.base64().bytes, as: UTF8.self) }
+  mutating func text() throws -> String { String(decoding: try json.base64().array(of: UInt8.self), as: UTF8.self) }
   mutating func bytes() throws -> HostTensor.Storage { try json.base64() }
   mutating func int64() throws -> Int64 { try json.int64() }
   mutating func float() throws -> Float { try json.float() }

@@ -29,7 +29,11 @@ struct WireReader: FieldReader {
 
   mutating func message<F: MessageField>(_ fields: F.Type, _ body: (inout WireReader, F) throws -> Void) throws {
     let outerEnd = end
-    if wire != nil { end = position + (try length()) }
+    // `length` moves the position; the order matters.
+    if wire != nil {
+      let count = try length()
+      end = position + count
+    }
     depth += 1
     try context.countMessage(depth: depth)
     while position < end {
@@ -105,7 +109,8 @@ struct WireReader: FieldReader {
       return body(try varint())
     }
     let outerEnd = end
-    end = position + (try length())
+    let count = try length()
+    end = position + count
     while position < end { body(try varint()) }
     end = outerEnd
   }

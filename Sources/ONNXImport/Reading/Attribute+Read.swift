@@ -139,15 +139,3 @@ extension AttributeField {
     }
   }
 }
-
-extension HostTensor.Storage {
-  /// The bytes as an array; a rest smaller than an element is left out.
-  func array<T: BitwiseCopyable>(of: T.Type) -> [T] {
-    let count = bytes.count / MemoryLayout<T>.size
-    return [T](unsafeUninitializedCapacity: count) { buffer, initialized in
-      UnsafeMutableRawBufferPointer(buffer).copyMemory(
-        from: UnsafeRawBufferPointer(rebasing: bytes[..<(count * MemoryLayout<T>.size)]))
-      initialized = count
-    }
-  }
-}

@@ -45,7 +45,7 @@ struct WireWriter {
 
 /// The bytes of a tensor message with `dims` and `type`, the rest by `data`.
 func tensorMessage(
-  _ name: String, _ dims: [Int], _ type: ONNXDataType, _ data: (inout WireWriter) -> Void
+  _ name: String, _ dims: [Int], _ type: ONNXDataType, _ data: @escaping (inout WireWriter) -> Void
 ) -> (inout WireWriter) -> Void {
   { w in
     w.packed(TensorField.dims, dims)
