@@ -59,7 +59,6 @@ let package = Package(
     .testTarget(
       name: "TesseraRuntimeTests", dependencies: ["TesseraRuntime", "TensorTypes"], exclude: ["Fixtures"],
       swiftSettings: settings),
-    .testTarget(name: "TileIRTests", dependencies: ["TileIR", "TensorTypes"], swiftSettings: settings),
     .testTarget(name: "TensorTypesTests", dependencies: ["TensorTypes"], swiftSettings: settings),
     .testTarget(name: "ONNXImportTests", dependencies: ["ONNXImport", "TensorTypes"], swiftSettings: settings),
   ]
