@@ -61,6 +61,7 @@ let package = Package(
       swiftSettings: settings),
     .testTarget(name: "TensorTypesTests", dependencies: ["TensorTypes"], swiftSettings: settings),
     .testTarget(name: "ONNXImportTests", dependencies: ["ONNXImport", "TensorTypes"], swiftSettings: settings),
+    .testTarget(name: "CommandLineTests", dependencies: ["tessera", "TensorTypes"], swiftSettings: settings),
   ]
 )
 

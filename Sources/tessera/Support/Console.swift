@@ -1,0 +1,24 @@
+import Foundation
+import TensorTypes
+
+/// What is printed, and where.
+enum Console {
+  /// A line on stderr.
+  static func say(_ text: String) { FileHandle.standardError.write(Data("tessera: \(text)\n".utf8)) }
+
+  /// A line on stdout.
+  static func print(_ text: String) { FileHandle.standardOutput.write(Data("\(text)\n".utf8)) }
+
+  /// A value as JSON on stdout, keys sorted.
+  static func print(json value: some Encodable) throws {
+    let encoder = JSONEncoder()
+    encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    do { print(String(decoding: try encoder.encode(value), as: UTF8.self)) } catch {
+      // JSON has no infinity or NaN.
+      throw Failure(.ours, "a result could not be written as JSON: \(error)")
+    }
+  }
+
+  /// Ctrl-C ends with 130, as shells expect. Files are written under temporary names, so nothing is left half done.
+  static func endOnInterrupt() { signal(SIGINT) { _ in _exit(130) } }
+}

@@ -1,0 +1,16 @@
+import ArgumentParser
+import TesseraRuntime
+
+/// What `run` and `bench` have in common.
+struct RunOptions: ParsableArguments {
+  @Option(help: "A folder with NAME.npy or NN_NAME.npy for every input; NN is its position.")
+  var inputs: String
+
+  @Option(help: "Threads to run on; as many as there are CPUs unless given.")
+  var threads: Int?
+
+  func validate() throws {
+    guard let threads, !(1...ThreadPool.limit).contains(threads) else { return }
+    throw ValidationError("--threads is 1 to \(ThreadPool.limit), not \(threads)")
+  }
+}
