@@ -18,11 +18,24 @@ public enum LibrarySeal {
     }
     defer { munmap(memory, size) }
     let marker = "\nhash \(String(repeating: "0", count: 64))\n"
-    guard let found = memmem(memory, size, marker, marker.utf8.count) else {
+    guard let found = find(Array(marker.utf8), memory, size) else {
       throw Failure(.ours, file: path, "a linked library has no note to seal")
     }
     let digest = SHA256.hexDigest(UnsafeRawBufferPointer(start: memory, count: size))
     (found + 6).copyMemory(from: Array(digest.utf8), byteCount: 64)
+  }
+
+  /// The first place in `size` bytes at `memory` that holds `marker`.
+  private static func find(_ marker: [UInt8], _ memory: UnsafeMutableRawPointer, _ size: Int)
+    -> UnsafeMutableRawPointer?
+  {
+    let end = memory + size
+    var at = memory
+    while end - at >= marker.count, let next = memchr(at, Int32(marker[0]), end - at) {
+      if end - next >= marker.count, memcmp(next, marker, marker.count) == 0 { return next }
+      at = next + 1
+    }
+    return nil
   }
 
   private static func systemFailure(_ path: String) -> Failure {
