@@ -55,6 +55,8 @@ let package = Package(
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
 
+    .testTarget(
+      name: "GraphIRTests", dependencies: ["GraphIR", "TensorTypes"], exclude: ["Fixtures"], swiftSettings: settings),
     .testTarget(name: "TileIRTests", dependencies: ["TileIR", "TensorTypes"], swiftSettings: settings),
     .testTarget(
       name: "TesseraRuntimeTests", dependencies: ["TesseraRuntime", "TensorTypes"], exclude: ["Fixtures"],

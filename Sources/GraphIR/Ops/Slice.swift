@@ -64,18 +64,20 @@ public struct Slice: Op {
     Slice(axes: axes, starts: starts.substituting(bindings), sizes: sizes.substituting(bindings), steps: steps)
   }
 
-  /// Start and size of `x[start:end:step]` along a dimension of `size`, as NumPy and ONNX read it: negative bounds
-  /// count from the end, and bounds are clamped. A symbolic bound is taken to be at least 0 where its sign is not
-  /// known.
+  /// Start and size of `x[start:end:step]` along a dimension of `size`, as ONNX reads it: negative bounds count from
+  /// the end, and bounds are clamped, the start to an element that is there. A symbolic bound is taken to be at least
+  /// 0 where its sign is not known.
   /// - Precondition: `step` is not 0.
   public static func bounds(start: Dim, end: Dim, step: Int, size: Dim) -> (start: Dim, size: Dim) {
     precondition(step != 0, "a step other than 0")
     func fromFront(_ bound: Dim) -> Dim { (bound.upperBound() ?? 0) < 0 ? bound + size : bound }
+    // In an empty dimension `high` may be less than `low`, and wins.
     func clamp(_ bound: Dim, _ low: Dim, _ high: Dim) -> Dim {
       // Exporters write "to the end" as a huge number, and "to the front" as a hugely negative one.
       if let huge = bound.constant, huge >= 1 << 30 { return high }
-      if let huge = bound.constant, huge <= -(1 << 30) { return low }
-      return Dim.maximum(low, Dim.minimum(fromFront(bound), high))
+      if let huge = bound.constant, huge <= -(1 << 30) { return Dim.minimum(low, high) }
+      let resolved = fromFront(bound)
+      return resolved.isAtLeast(high) ? high : Dim.minimum(Dim.maximum(low, resolved), high)
     }
     if step > 0 {
       let (first, last) = (clamp(start, 0, size), clamp(end, 0, size))
