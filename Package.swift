@@ -74,7 +74,9 @@ struct LLVM {
 
   static func locate() -> LLVM {
     let environment = ProcessInfo.processInfo.environment
-    let candidates = [environment["LLVM_CONFIG"], "llvm-config-22", "/usr/lib/llvm-22/bin/llvm-config"].compactMap { $0 }
+    let candidates = [environment["LLVM_CONFIG"], "llvm-config-22", "/usr/lib/llvm-22/bin/llvm-config"].compactMap {
+      $0
+    }
     for candidate in candidates {
       guard let include = ask(candidate, "--includedir"), let lib = ask(candidate, "--libdir") else { continue }
       return LLVM(compilerFlags: ["-I\(include)"], linkerFlags: ["-L\(lib)", "-lLLVM-22"])

@@ -102,7 +102,8 @@ public struct AttributeReader {
   }
 
   /// A case of an enum, printed as its raw value.
-  public mutating func word<E: RawRepresentable>(_ name: String, as: E.Type = E.self, default fallback: E? = nil) throws -> E
+  public mutating func word<E: RawRepresentable>(_ name: String, as: E.Type = E.self, default fallback: E? = nil) throws
+    -> E
   where E.RawValue == String {
     try take(name, "one of the words that stand for a \(E.self)", fallback) {
       if case .word(let x) = $0 { E(rawValue: x) } else { nil }

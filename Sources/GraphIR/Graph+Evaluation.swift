@@ -17,7 +17,8 @@ extension Graph {
     }
     // Sizes such as 2*h in an input's shape are checked once h is known.
     for (input, tensor) in zip(inputs, tensors) {
-      for (dim, size) in zip(self[input].type.shape, tensor.shape) where dim.evaluate(bound).map({ $0 != size }) ?? false {
+      for (dim, size) in zip(self[input].type.shape, tensor.shape)
+      where dim.evaluate(bound).map({ $0 != size }) ?? false {
         throw Failure.badData("a dimension of \(dim) is \(size)", place: "input '\(self[input].name ?? "")'")
       }
     }

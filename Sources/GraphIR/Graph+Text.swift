@@ -100,7 +100,9 @@ extension HostTensor {
 
   /// As short as gives the same element back.
   private func shortest(_ scalar: Scalar) -> String {
-    if element == .float32, case .float(let x) = scalar, let short = Double(Float(x).description), Float(short) == Float(x) {
+    if element == .float32, case .float(let x) = scalar, let short = Double(Float(x).description),
+      Float(short) == Float(x)
+    {
       return Float(x).description
     }
     return scalar.description

@@ -43,9 +43,11 @@ extension Graph {
     for (i, value) in values.enumerated() {
       switch value.definition {
       case .input: try check(inputs.contains(ValueID(i)), "graph_c2: %\(i) is an input that is not listed")
-      case .constant(let tensor): try check(tensor.type == value.type, "graph_c5: %\(i) is \(tensor.type), not \(value.type)")
+      case .constant(let tensor):
+        try check(tensor.type == value.type, "graph_c5: %\(i) is \(tensor.type), not \(value.type)")
       case .result(let node, let index):
-        let listed = nodes.indices.contains(node.index) && nodes[node.index].results.indices.contains(index)
+        let listed =
+          nodes.indices.contains(node.index) && nodes[node.index].results.indices.contains(index)
           && nodes[node.index].results[index] == ValueID(i)
         try check(listed, "graph_c2: %\(i) is not result \(index) of node \(node.index)")
       }
@@ -73,7 +75,10 @@ extension Graph {
     let recorded = node.results.map { type($0) }
     try check(types == recorded, "graph_c3: the results of \(name) are \(types), not \(recorded)")
     symbols.formUnion(node.op.definedSymbols)
-    let used = types.reduce(into: node.op.usedSymbols) { all, type in for dim in type.shape { all.formUnion(dim.symbols) } }
-    try check(used.isSubset(of: symbols), "graph_c6: \(name) uses \(used.subtracting(symbols).sorted()), defined nowhere")
+    let used = types.reduce(into: node.op.usedSymbols) { all, type in
+      for dim in type.shape { all.formUnion(dim.symbols) }
+    }
+    try check(
+      used.isSubset(of: symbols), "graph_c6: \(name) uses \(used.subtracting(symbols).sorted()), defined nowhere")
   }
 }

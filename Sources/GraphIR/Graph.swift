@@ -111,7 +111,8 @@ public struct Graph: Sendable {
     for (i, type) in types.enumerated() {
       var known = i < contents.count ? contents[i] : nil
       if let count = known?.count, count > Graph.contentsLimit { known = nil }
-      results.append(add(Value(facts: ValueFacts(type, contents: known), definition: .result(node, index: i), name: nil)))
+      results.append(
+        add(Value(facts: ValueFacts(type, contents: known), definition: .result(node, index: i), name: nil)))
     }
     nodes.append(Node(op: op, operands: operands, results: results, origin: origin))
     return results

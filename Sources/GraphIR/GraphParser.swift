@@ -105,7 +105,9 @@ private struct GraphParser {
 
   private mutating func value(in graph: Graph) throws -> ValueID {
     let number = try label()
-    guard graph.values.indices.contains(number) else { throw Failure.badData("%\(number) is used before it is defined") }
+    guard graph.values.indices.contains(number) else {
+      throw Failure.badData("%\(number) is used before it is defined")
+    }
     return ValueID(number)
   }
 
@@ -142,7 +144,8 @@ private struct GraphParser {
       guard bytes.count == count * type.element.byteCount else {
         throw Failure.badData("expected \(count * type.element.byteCount) bytes for \(type), not \(bytes.count)")
       }
-      return HostTensor(type.element, shape, filling: { memory in bytes.withUnsafeBytes { memory.copyMemory(from: $0) } })
+      return HostTensor(
+        type.element, shape, filling: { memory in bytes.withUnsafeBytes { memory.copyMemory(from: $0) } })
     }
     try scanner.require("{")
     var values: [Scalar] = []
@@ -150,7 +153,9 @@ private struct GraphParser {
       if !values.isEmpty { try scanner.require(",") }
       values.append(try scanner.scalar())
     }
-    guard values.count == count else { throw Failure.badData("expected \(count) elements for \(type), not \(values.count)") }
+    guard values.count == count else {
+      throw Failure.badData("expected \(count) elements for \(type), not \(values.count)")
+    }
     return HostTensor(type.element, shape) { values[$0] }
   }
 

@@ -221,7 +221,9 @@ extension BinaryFunction {
     case .xor: return { $0 ^ $1 }
     case .shiftLeft: return { $1 < 0 || $1 >= width ? 0 : type.wrapped($0 << $1) }
     case .shiftRight:
-      if type == .uint64 { return { $1 < 0 || $1 >= width ? 0 : Int64(bitPattern: UInt64(bitPattern: $0) >> UInt64($1)) } }
+      if type == .uint64 {
+        return { $1 < 0 || $1 >= width ? 0 : Int64(bitPattern: UInt64(bitPattern: $0) >> UInt64($1)) }
+      }
       return { $1 < 0 || $1 >= width ? 0 : $0 >> $1 }
     }
   }

@@ -83,7 +83,9 @@ import Testing
       e.result = all.last!
       #expect(try Expression(parsing: e.description) == e, "seed \(seed): \(e)")
     }
-    for wrong in ["", "()", "() { }", "(x0: f32) { t1 = nonsense x0; t1 }", "(x0: f32) { t1 = add x0 x1; t1 }", "(x0: f33) { x0 }"] {
+    for wrong in [
+      "", "()", "() { }", "(x0: f32) { t1 = nonsense x0; t1 }", "(x0: f32) { t1 = add x0 x1; t1 }", "(x0: f33) { x0 }",
+    ] {
       #expect(throws: Failure.self) { try Expression(parsing: wrong) }
     }
   }

@@ -37,7 +37,9 @@ import Testing
     let x = HostTensor(.float32, [1, 3, 2, 2], (0..<12).map { Float($0) })
     let y = try graph.evaluate([x])[0]
     #expect(y.array(of: Float.self) == [6 * 0.5, 22 * -1.25, 38 * Float(0.1)])
-    #expect(throws: Failure.self) { try graph.evaluate([HostTensor(.float32, [1, 2, 2, 2], [Float](repeating: 0, count: 8))]) }
+    #expect(throws: Failure.self) {
+      try graph.evaluate([HostTensor(.float32, [1, 2, 2, 2], [Float](repeating: 0, count: 8))])
+    }
     #expect(throws: Failure.self) { try graph.evaluate([]) }
   }
 
@@ -53,7 +55,8 @@ import Testing
     }
     let chosen = try graph.add(Elementwise(choose), sizes, minus, one)
     #expect(graph[chosen].facts.contents == [h, 2 * h + 1, 7])
-    let halves = try graph.add(Elementwise(.binary(.divide, .int64)), chosen, graph.addConstant(HostTensor(integers: [2], [1])))
+    let halves = try graph.add(
+      Elementwise(.binary(.divide, .int64)), chosen, graph.addConstant(HostTensor(integers: [2], [1])))
     #expect(graph[halves].facts.contents == [h.floorDivided(by: 2), h, 3])
     let unknown = try graph.add(Elementwise(.binary(.less, .int64)), sizes, one)
     #expect(graph[unknown].facts.contents == nil)
@@ -72,8 +75,11 @@ import Testing
     var generator = SystemRandomNumberGenerator()
     for count in [0, 1, 32, 33, 100] {
       var graph = Graph(name: "constants")
-      let bits = (0..<count * element.byteCount).map { _ in UInt8.random(in: 0...(element == .bool ? 1 : 255), using: &generator) }
-      let tensor = HostTensor(element, [count], filling: { memory in bits.withUnsafeBytes { memory.copyMemory(from: $0) } })
+      let bits = (0..<count * element.byteCount).map { _ in
+        UInt8.random(in: 0...(element == .bool ? 1 : 255), using: &generator)
+      }
+      let tensor = HostTensor(
+        element, [count], filling: { memory in bits.withUnsafeBytes { memory.copyMemory(from: $0) } })
       graph.addOutput("y", graph.addConstant(tensor))
       #expect(try Graph(parsing: graph.text(constants: .full)) == graph, "bits \(bits)")
       #expect(try Graph(parsing: graph.text(), weights: graph.weights) == graph, "bits \(bits)")
@@ -96,8 +102,12 @@ import Testing
         #expect(try Graph(parsing: graph.text()) == graph, "seed \(seed): \(mutant)")
       }
     }
-    #expect(throws: Failure.self) { try Graph(parsing: "graph \"g\" { %0 = iota() [element=.i64, shape=<9, 9>, axis=2]: i64[9, 9] }") }
-    #expect(throws: Failure.self) { try Graph(parsing: "graph \"g\" { %0 = constant: f32[4611686018427387904, 8] {} }") }
+    #expect(throws: Failure.self) {
+      try Graph(parsing: "graph \"g\" { %0 = iota() [element=.i64, shape=<9, 9>, axis=2]: i64[9, 9] }")
+    }
+    #expect(throws: Failure.self) {
+      try Graph(parsing: "graph \"g\" { %0 = constant: f32[4611686018427387904, 8] {} }")
+    }
   }
 
   @Test func verifierCatchesFaults() throws {

@@ -38,7 +38,8 @@ struct OpCase: Decodable, CustomTestStringConvertible {
     }
     let parts = op.split(separator: " ", maxSplits: 1)
     let arguments = operands.indices.map { "%\($0)" }.joined(separator: ", ")
-    lines.append("\(labels.joined(separator: ", ")) = \(parts[0])(\(arguments)) \(parts[1]): \(types.joined(separator: ", "))")
+    lines.append(
+      "\(labels.joined(separator: ", ")) = \(parts[0])(\(arguments)) \(parts[1]): \(types.joined(separator: ", "))")
     for (i, label) in labels.enumerated() { lines.append("output \"y\(i)\" = \(label)") }
     return try Graph(parsing: lines.joined(separator: "\n") + "\n}")
   }

@@ -60,7 +60,9 @@ import Testing
       let (from, to) = (min(max(fromFront(start), 0), high), min(max(fromFront(end), low), high))
       let expected = Array(Swift.stride(from: from, to: to, by: step))
       #expect(count.constant == expected.count, "seed \(seed): [\(start):\(end):\(step)] of \(size)")
-      if let head = expected.first { #expect(first.constant == head, "seed \(seed): [\(start):\(end):\(step)] of \(size)") }
+      if let head = expected.first {
+        #expect(first.constant == head, "seed \(seed): [\(start):\(end):\(step)] of \(size)")
+      }
     }
     let h = Dim.symbol("h")
     #expect(Slice.bounds(start: 0, end: Dim(.max), step: 1, size: h) == (0, h))

@@ -47,7 +47,8 @@ public struct Attention: Op {
         && mayBeEqual(k[2], v[2]), "attention_c2: operands \(x)")
     if x.count == 4 {
       let scores = [q[0], q[1], q[2], k[2]]
-      let fits = x[3].rank <= 4
+      let fits =
+        x[3].rank <= 4
         && zip(x[3].shape.reversed(), scores.reversed()).allSatisfy { $0 == 1 || mayBeEqual($0, $1) }
       try require(
         fits && (x[3].element == .bool || x[3].element == x[0].element), "attention_c3: mask \(x[3]) for \(scores)")

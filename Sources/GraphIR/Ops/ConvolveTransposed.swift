@@ -52,7 +52,8 @@ public struct ConvolveTransposed: Op {
       "convolve_transposed_c1: operands \(x)")
     guard let weights = x[1].staticShape else { throw Failure.badData("convolve_transposed_c3: weights \(x[1])") }
     let window = Window(
-      kernel: Array(weights[2...]), strides: strides, dilations: dilations, padsBefore: padsBefore, padsAfter: padsAfter)
+      kernel: Array(weights[2...]), strides: strides, dilations: dilations, padsBefore: padsBefore, padsAfter: padsAfter
+    )
     try window.check("convolve_transposed_c2")
     try require(
       outputPads.count == strides.count && outputPads.allSatisfy { abs($0) <= Int(Int32.max) },
@@ -83,7 +84,8 @@ public struct ConvolveTransposed: Op {
     let (inputs, depth) = (w.shape[0], w.shape[1])
     let outputs = depth * groups
     let window = Window(
-      kernel: Array(w.shape[2...]), strides: strides, dilations: dilations, padsBefore: padsBefore, padsAfter: padsAfter)
+      kernel: Array(w.shape[2...]), strides: strides, dilations: dilations, padsBefore: padsBefore, padsAfter: padsAfter
+    )
     let from = layout.steps(channels: inputs, positions: input.product)
     let to = layout.steps(channels: outputs, positions: output.product)
     let (values, weights) = (N.load(x), N.load(w))

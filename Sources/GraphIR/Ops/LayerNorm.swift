@@ -34,7 +34,8 @@ public struct LayerNorm: Op {
     try require(areAxes([axis], rank: x[0].rank), "layer_norm_c2: axis \(axis) of \(x[0])")
     let normalised = Shape(x[0].shape[axis...])
     for parameter in x.dropFirst() {
-      let fits = parameter.rank <= normalised.count
+      let fits =
+        parameter.rank <= normalised.count
         && zip(parameter.shape.reversed(), normalised.reversed()).allSatisfy { $0 == 1 || mayBeEqual($0, $1) }
       try require(fits, "layer_norm_c3: \(parameter) against \(normalised)")
     }

@@ -49,7 +49,8 @@ public struct Pad: Op {
   public func contents(_ x: [ValueFacts]) -> [[Dim]?] {
     guard mode == .constant, let element = x.first?.type.element, !element.isFloat else { return contentsByMoving(x) }
     // Positions are padded with -1, which then stands for the value.
-    guard case .integer(let fill) = value, usedSymbols.isEmpty, let known = x[0].contents, let own = x[0].type.staticShape
+    guard case .integer(let fill) = value, usedSymbols.isEmpty, let known = x[0].contents,
+      let own = x[0].type.staticShape
     else { return [] }
     let marked = Pad(before: before, after: after, mode: mode, value: .integer(-1))
     guard let padded = try? marked.evaluate([HostTensor(integers: Array(known.indices), own)])[0] else { return [] }
@@ -74,8 +75,11 @@ public struct Pad: Op {
     case (.floats(let fill), .floats(let inside)?):
       return [HostTensor(x[0].element, shape, .floats(inside.indices.map { positions[$0] < 0 ? fill[0] : inside[$0] }))]
     case (.integers(let fill), .integers(let inside)?):
-      return [HostTensor(x[0].element, shape, .integers(inside.indices.map { positions[$0] < 0 ? fill[0] : inside[$0] }))]
-    default: return [HostTensor(x[0].element, shape, Column(repeating: value, as: x[0].element, count: positions.count))]
+      return [
+        HostTensor(x[0].element, shape, .integers(inside.indices.map { positions[$0] < 0 ? fill[0] : inside[$0] }))
+      ]
+    default:
+      return [HostTensor(x[0].element, shape, Column(repeating: value, as: x[0].element, count: positions.count))]
     }
   }
 

@@ -35,7 +35,8 @@ public struct Pool: Op {
     [
       ("kind", .word(kind)), ("window", .integers(window)), ("strides", .integers(strides)),
       ("dilations", .integers(dilations)), ("pads_before", .integers(padsBefore)), ("pads_after", .integers(padsAfter)),
-      ("ceil_mode", .bool(ceilMode)), ("count_includes_padding", .bool(countIncludesPadding)), ("layout", .word(layout)),
+      ("ceil_mode", .bool(ceilMode)), ("count_includes_padding", .bool(countIncludesPadding)),
+      ("layout", .word(layout)),
     ]
   }
   public init(attributes: inout AttributeReader) throws {

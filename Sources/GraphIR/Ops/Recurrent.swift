@@ -91,8 +91,10 @@ public struct Recurrent: Op {
     let ranks = [3, 3, 3, 2, 3, 3, 2]
     try require(
       (required...required + 1).contains(x.count) && x[0].element.isFloat
-        && x[..<required].allSatisfy { $0.element == x[0].element } && zip(x[..<required], ranks).allSatisfy { $0.rank == $1 }
-        && (x.count == required || (x[required].rank == 1 && x[required].element.isIndex)), "recurrent_c1: operands \(x)")
+        && x[..<required].allSatisfy { $0.element == x[0].element }
+        && zip(x[..<required], ranks).allSatisfy { $0.rank == $1 }
+        && (x.count == required || (x[required].rank == 1 && x[required].element.isIndex)),
+      "recurrent_c1: operands \(x)")
     let (steps, batch, inputs) = (x[0].shape[0], x[0].shape[1], x[0].shape[2])
     let (d, h, rows) = (Dim(directions), Dim(hidden), Dim(kind.gates * hidden))
     let expected: [Shape] = [

@@ -166,7 +166,8 @@ extension Resize {
     case .tfHalfPixelForNN: return (position + 0.5) / scale
     case .tfCropAndResize:
       let (start, end, last) = (regionStarts[i], regionEnds[i], Double(input - 1))
-      return output > 1 ? start * last + position * (end - start) * last / Double(output - 1) : 0.5 * (start + end) * last
+      return output > 1
+        ? start * last + position * (end - start) * last / Double(output - 1) : 0.5 * (start + end) * last
     }
   }
 
