@@ -62,7 +62,7 @@ let package = Package(
       name: "TesseraRuntimeTests", dependencies: ["TesseraRuntime", "TensorTypes"], exclude: ["Fixtures"],
       swiftSettings: settings),
     .testTarget(name: "TensorTypesTests", dependencies: ["TensorTypes"], swiftSettings: settings),
-    .testTarget(name: "ONNXImportTests", dependencies: ["ONNXImport", "TensorTypes"], swiftSettings: settings),
+    .testTarget(name: "ONNXImportTests", dependencies: ["ONNXImport", "GraphIR", "TensorTypes"], swiftSettings: settings),
     .testTarget(name: "CommandLineTests", dependencies: ["tessera", "TensorTypes"], swiftSettings: settings),
   ]
 )

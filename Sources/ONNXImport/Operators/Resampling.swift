@@ -1,0 +1,100 @@
+import GraphIR
+import TensorTypes
+
+// Resize and the older Upsample.
+
+let resamplingRows: [OperatorRow] = [
+  .one("Upsample", since: 7) { n in
+    guard let scales = try n.floats("scales") else { throw Failure.badData("attribute 'scales' is missing") }
+    return try n.resized(.old, scales: scales)
+  },
+  .one("Upsample", since: 9) { n in try n.resized(.old, scales: n.constant(n.input(1), "the scales").doubles) },
+  .one("Resize", since: 10) { n in try n.resized(.old, scales: n.constant(n.input(1), "the scales").doubles) },
+  .one("Resize", since: 11) { n in
+    let scales = try n.optionalInput(2).map { try n.constant($0, "the scales").doubles } ?? []
+    let sizes = scales.isEmpty ? try n.optionalInput(3).map { try n.sizes($0, "the sizes") } : nil
+    return try n.resized(.current, scales: sizes == nil ? scales : nil, sizes: sizes)
+  },
+]
+
+/// Before version 11 there was one way to place coordinates.
+private enum ResizeStyle { case old, current }
+
+extension NodeImport {
+  fileprivate func resized(_ style: ResizeStyle, scales: [Double]?, sizes: [Dim]? = nil) throws -> ValueID {
+    let x = try input(0)
+    let axes = try self.axes(ints("axes") ?? Array(0..<rank(x)), rank: rank(x))
+    var op = try resize(style)
+    let isIdentityAtOne = op.coordinateMode != .tfCropAndResize && op.coordinateMode != .tfHalfPixelForNN
+    let region = op.coordinateMode == .tfCropAndResize ? try constant(input(1), "the region").doubles : []
+    guard (scales ?? sizes.map { $0.map { _ in 1 } } ?? []).count == axes.count,
+      region.isEmpty || region.count == 2 * axes.count
+    else { throw Failure.badData("needs one scale or one size for each of \(axes.count) axes") }
+    let (targets, factors) = try targets(x, axes, scales, sizes)
+    for i in axes.indices.sorted(by: { axes[$0] < axes[$1] }) {
+      if isIdentityAtOne && targets[i] == shape(x)[axes[i]] { continue }
+      op.axes.append(axes[i])
+      op.sizes.append(targets[i])
+      op.scales.append(factors[i])
+      if !region.isEmpty {
+        op.regionStarts.append(region[i])
+        op.regionEnds.append(region[axes.count + i])
+      }
+    }
+    return op.axes.isEmpty ? x : try add(op, x)
+  }
+
+  /// The op with everything but axes and sizes.
+  private func resize(_ style: ResizeStyle) throws -> Resize {
+    let mode: Resize.Mode
+    switch try string("mode", default: "nearest") {
+    case "nearest": mode = .nearest
+    case "linear", "bilinear": mode = .linear
+    case "cubic": mode = .cubic
+    case let other: throw Failure.badData("attribute 'mode' is '\(other)'")
+    }
+    if style == .old {
+      return Resize(mode, axes: [], sizes: [], scales: [], coordinateMode: .asymmetric, nearestMode: .floor)
+    }
+    return Resize(
+      mode, axes: [], sizes: [], scales: [],
+      coordinateMode: try choice("coordinate_transformation_mode", default: .halfPixel),
+      nearestMode: try choice("nearest_mode", default: .roundPreferFloor),
+      cubicCoefficient: try float("cubic_coeff_a", default: -0.75), excludeOutside: try flag("exclude_outside"),
+      antialias: try flag("antialias"), extrapolationValue: try float("extrapolation_value", default: 0))
+  }
+
+  /// Output sizes, and the scales as the op wants them: 0 where the sizes say all.
+  private func targets(
+    _ x: ValueID, _ axes: [Int], _ scales: [Double]?, _ sizes: [Dim]?
+  ) throws -> (sizes: [Dim], scales: [Double]) {
+    if let scales { return (try zip(axes, scales).map { try scaled(shape(x)[$0], by: $1) }, scales) }
+    let sizes = sizes ?? []
+    let policy = try string("keep_aspect_ratio_policy", default: "stretch")
+    if policy == "stretch" { return (sizes, sizes.map { _ in 0 }) }
+    let ratios = try zip(axes, sizes).map { axis, size in
+      guard let from = shape(x)[axis].constant, let to = size.constant, from > 0 else {
+        throw Failure.badData("keeping the aspect ratio needs known sizes")
+      }
+      return Double(to) / Double(from)
+    }
+    guard policy == "not_larger" || policy == "not_smaller",
+      let scale = policy == "not_larger" ? ratios.min() : ratios.max()
+    else { throw Failure.badData("attribute 'keep_aspect_ratio_policy' is '\(policy)'") }
+    let kept = axes.map { Dim(Int((Double(shape(x)[$0].constant ?? 0) * scale).rounded())) }
+    return (kept, axes.map { _ in scale })
+  }
+
+  /// `⌊size · scale⌋`; for a size that isn't known yet the scale must be a fraction.
+  private func scaled(_ size: Dim, by scale: Double) throws -> Dim {
+    guard scale > 0, scale.isFinite, scale < 0x1p20 else { throw Failure.badData("a scale of \(scale)") }
+    if let known = size.constant { return Dim(Int((Double(known) * scale).rounded(.down))) }
+    for divisor in 1...64 {
+      let multiple = (scale * Double(divisor)).rounded()
+      if Float(multiple / Double(divisor)) == Float(scale), multiple >= 1 {
+        return (size * Dim(Int(multiple))).floorDivided(by: Dim(divisor))
+      }
+    }
+    throw Failure.badData("a scale of \(scale) of the size \(size), which is not known before the model runs")
+  }
+}
