@@ -3,4 +3,7 @@ public let allKernels: [any KernelTemplate] = [
   PackedMatmul(),
   ImplicitGEMM(),
   Generate(),
+  Elementwise(),
+  Copy(),
+  Pad(),
 ]

@@ -1,0 +1,136 @@
+import TensorTypes
+import TileIR
+
+/// The loops of elementwise kernels and of copies: an expression on each element of strided operands.
+struct StripMap {
+  private let expression: Expression
+  private let space: LoopSpace
+  private let vectors: Int
+  private let lanes: Int
+  private let b: TileBuilder
+  private let inputs: [TileBuffer]
+  private let output: TileBuffer
+
+  /// Vectors in flight: enough to hide latency, few enough for their values to stay in registers.
+  static func defaultVectors(_ expression: Expression, _ views: [View]) -> Int {
+    let widest = views.map(\.element.byteCount).max() ?? 4
+    if widest == 8 { return 2 }
+    if expression.cost > 2 { return 2 }
+    return widest == 4 ? 4 : 8
+  }
+
+  static func program(
+    _ name: String, _ expression: Expression, _ operands: [View], _ output: View, vectors: Int, on machine: Machine
+  ) -> TileProgram {
+    let b = TileBuilder(name)
+    let space = LoopSpace(operands + [output], leaders: [operands.count])
+    let inputs = space.views.dropLast().enumerated().map { b.parameter("x\($0)", .input, $1.buffer) }
+    let y = b.parameter("y", .output, space.views.last!.buffer)
+    StripMap(
+      expression: expression, space: space, vectors: vectors, lanes: machine.lanes, b: b, inputs: inputs, output: y
+    ).emit()
+    return b.finish()
+  }
+
+  private var inner: Int { space.shape.count - 1 }
+
+  private func emit() {
+    if let other = transposedDimension { emitTransposing(other) } else { emitRows() }
+  }
+
+  /// The dimension along which operands that are not walked by vectors have their unit stride.
+  private var transposedDimension: Int? {
+    guard space.views.last!.strides[inner] == 1 else { return nil }
+    let odd = space.views.dropLast().filter { $0.strides[inner] != 1 && $0.strides[inner] != 0 }
+    return (0..<inner).last { dimension in odd.contains { $0.strides[dimension] == 1 } }
+  }
+
+  // MARK: Rows
+
+  private func emitRows() {
+    let outer = Array(space.shape.dropLast())
+    let division = Division(outer: outer, inner: space.shape[inner], cost: expression.cost)
+    b.divided(division, outer: outer, inner: space.shape[inner]) { indices, span in row(indices, span) }
+  }
+
+  private func row(_ indices: [Tile], _ span: Span) {
+    let outer = indices.map { TileBuffer.Index.at($0) }
+    // What is the same along the row is read once.
+    let repeated = zip(space.views, inputs).map { view, buffer in
+      view.strides[inner] == 0 ? buffer.load(outer + [.at(b.index(0))], shape: []) : nil
+    }
+    b.strips(span, lanes: lanes, vectors: vectors) { strip in
+      let arguments = zip(inputs, repeated).map { buffer, known in
+        known ?? buffer.load(outer + [strip.index(0)], shape: [strip.count], limits: [strip.limit])
+      }
+      let value = b.apply(expression, arguments, shape: [strip.count])
+      output.store(value, outer + [strip.index(0)], limits: [strip.limit])
+    }
+  }
+
+  // MARK: Transposing
+
+  /// Tiles of `lanes × lanes`; two side by side, so that the output's cache lines are written whole.
+  private func emitTransposing(_ other: Int) {
+    let order = space.shape.indices.filter { $0 != other && $0 != inner }
+    let (rows, columns) = (space.shape[other], space.shape[inner])
+    // Rows of a task: about 4096 elements, in groups that keep the cache lines of both sides.
+    let group = 16
+    let block = max(group, min(256, 4096 / max(1, columns.estimate) / group * group))
+    let columnBlock = columns.constant.map { $0 > 2048 } ?? true ? 1024 : nil
+    let (rowCount, columnCount) = (b.size(rows), b.size(columns))
+    let work = min(columns.estimate, columnBlock ?? .max) * min(block, rows.estimate) * expression.cost * 2
+    let extents = order.map { b.size(space.shape[$0]) } + [
+      rowCount.ceilDivided(by: block), columnBlock.map { columnCount.ceilDivided(by: $0) } ?? b.index(1),
+    ]
+    b.parallel(extents, grain: max(1, 24_576 / max(1, work))) { indices in
+      let rowSpan = part(indices[order.count], block, of: rows, rowCount)
+      let columnSpan = part(indices[order.count + 1], columnBlock, of: columns, columnCount)
+      b.strips(columnSpan, lanes: lanes, vectors: 2) { column in
+        b.strips(rowSpan, lanes: lanes, vectors: 1) { row in
+          tiles(Array(zip(order, indices)), other, row, column)
+        }
+      }
+    }
+  }
+
+  /// Piece `number` of a dimension cut into blocks.
+  private func part(_ number: Tile, _ block: Int?, of dim: Dim, _ size: Tile) -> Span {
+    guard let block, dim.constant.map({ $0 > block }) ?? true else { return Span(b.index(0), size, length: dim.constant) }
+    let begin = number * block
+    if let known = dim.constant, known % block == 0 { return Span(begin, begin + block, length: block) }
+    return Span(begin, (begin + block).minimum(size), length: nil, multiple: dim.constant.map { $0 & -$0 } ?? 1)
+  }
+
+  /// A strip of columns tile by tile, so that each one's rows fit in registers.
+  private func tiles(_ outer: [(Int, Tile)], _ other: Int, _ row: Strip, _ column: Strip) {
+    var done = 0
+    while done < column.count {
+      let count = min(lanes, column.count - done)
+      tile(outer, other, row, Strip(start: column.start + done, count: count, limit: column.limit))
+      done += count
+    }
+  }
+
+  private func tile(_ outer: [(Int, Tile)], _ other: Int, _ row: Strip, _ column: Strip) {
+    let shape = [row.count, column.count]
+    func indices(row rowDimension: Int, column columnDimension: Int) -> [TileBuffer.Index] {
+      var indices = [TileBuffer.Index](repeating: .at(row.start), count: inner + 1)
+      for (dimension, index) in outer { indices[dimension] = .at(index) }
+      indices[other] = row.index(rowDimension)
+      indices[inner] = column.index(columnDimension)
+      return indices
+    }
+    let arguments = zip(space.views, inputs).map { view, buffer in
+      let isTransposed = view.strides[inner] != 1 && view.strides[inner] != 0 && view.strides[other] == 1
+      if isTransposed {
+        return buffer.load(
+          indices(row: 1, column: 0), shape: [column.count, row.count], limits: [column.limit, row.limit]
+        ).transpose([1, 0])
+      }
+      return buffer.load(indices(row: 0, column: 1), shape: shape, limits: [row.limit, column.limit])
+    }
+    let value = b.apply(expression, arguments, shape: shape)
+    output.store(value, indices(row: 0, column: 1), limits: [row.limit, column.limit])
+  }
+}
