@@ -63,6 +63,12 @@ let package = Package(
       swiftSettings: settings),
     .testTarget(name: "TensorTypesTests", dependencies: ["TensorTypes"], swiftSettings: settings),
     .testTarget(name: "ONNXImportTests", dependencies: ["ONNXImport", "GraphIR", "TensorTypes"], swiftSettings: settings),
+    .target(
+      name: "KernelTesting", dependencies: ["Kernels", "TileIR", "LLVMBackend", "TensorTypes", "TesseraABI"],
+      path: "Tests/KernelTesting", swiftSettings: settings),
+    .testTarget(
+      name: "KernelsTests", dependencies: ["Kernels", "KernelTesting", "TileIR", "LLVMBackend", "TensorTypes"],
+      swiftSettings: settings),
     .testTarget(name: "CommandLineTests", dependencies: ["tessera", "TensorTypes"], swiftSettings: settings),
   ]
 )

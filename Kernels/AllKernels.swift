@@ -6,4 +6,12 @@ public let allKernels: [any KernelTemplate] = [
   Elementwise(),
   Copy(),
   Pad(),
+  NormalizeRows(),
+  NormalizeAcross(),
+  ReduceRows(),
+  ReduceAcross(),
+  FlashAttention(),
+  Pool(),
+  Gather(),
+  Resize(),
 ]

@@ -1,0 +1,67 @@
+import TensorTypes
+import TileIR
+
+/// `y = softmax(scale · q·kᵀ + mask) · v`, without the matrix of scores in memory.
+///
+/// A task takes a block of queries and passes over the keys in blocks; maximum, sum and output of each query are
+/// brought up to date block by block (Milakov & Gimelshein, Online normalizer calculation for softmax, 2018; Dao et
+/// al., FlashAttention, 2022). A first phase packs the keys into panels, so that both products are register tiles
+/// as in a matmul. A query that sees no key gives 0.
+struct FlashAttention: KernelTemplate {
+  let name = "attention.flash"
+
+  func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
+    guard case .attention(let w) = workload, w.q.element.isFloat, w.q.shape[3].constant != nil,
+      w.v.shape[3].constant != nil
+    else { return nil }
+    let tiles = FlashAttention.tiles(w, on: machine)
+    return KnobSpace([
+      ("rows", Set(tiles.map(\.rows)).sorted()), ("columns", Set(tiles.map(\.columns)).sorted()),
+      ("queryBlocks", [1, 2, 4, 8, 12, 16, 24, 32]), ("keyPanels", [2, 4, 8, 16, 32, 64]), ("unroll", [1, 2, 4, 8]),
+    ]) { knobs in tiles.contains(RegisterTile(rows: knobs["rows"], columns: knobs["columns"])) }
+  }
+
+  private static func tiles(_ w: AttentionWorkload, on machine: Machine) -> [RegisterTile] {
+    let queries = w.q.shape[2].constant ?? .max
+    return RegisterTile.choices(on: machine).filter { $0.rows <= max(1, queries) } + [preferred(w, machine)]
+  }
+
+  /// Few queries make low tiles, which are wide instead to keep as many sums going.
+  private static func preferred(_ w: AttentionWorkload, _ machine: Machine) -> RegisterTile {
+    let best = RegisterTile.best(on: machine)
+    guard let queries = w.q.shape[2].constant, queries < best.rows else { return best }
+    let rows = max(1, queries)
+    let vectors = max(2, min(6, (machine.vectorRegisters - 2) / (rows + 1)))
+    return RegisterTile(rows: rows, columns: vectors * machine.lanes)
+  }
+
+  /// `queryBlocks` and `keyPanels` count register tiles.
+  func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
+    guard case .attention(let w) = workload else { preconditionFailure("an attention workload") }
+    let tile = FlashAttention.preferred(w, machine)
+    let tiles = (w.q.shape[2].estimate + tile.rows - 1) / tile.rows
+    var queryBlocks = max(1, min(12, tiles))
+    let heads = w.q.shape[0].estimate(1) * w.q.shape[1].estimate(8)
+    // At least 16 tasks where there is the work for them.
+    while queryBlocks > 2, heads * ((tiles + queryBlocks - 1) / queryBlocks) < 16 { queryBlocks = (queryBlocks + 1) / 2 }
+    // Keys and values of a block in a quarter of the level-2 cache.
+    let depth = (w.q.shape[3].constant ?? 64) + (w.v.shape[3].constant ?? 64)
+    let keyPanels = max(2, min(256 / tile.columns, machine.cacheBytes[1] / 4 / (depth * tile.columns * 4)))
+    return [
+      "rows": tile.rows, "columns": tile.columns, "queryBlocks": queryBlocks, "keyPanels": keyPanels, "unroll": 4,
+    ]
+  }
+
+  func scratch(for workload: Workload, knobs: Knobs, on machine: Machine) -> [TensorType] {
+    declaredScratch(workload, knobs, machine)
+  }
+
+  func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
+    guard case .attention(let w) = workload else { preconditionFailure("an attention workload") }
+    return FlashProgram(w, knobs, machine).build()
+  }
+}
+
+extension Dim {
+  func estimate(_ guess: Int) -> Int { constant ?? guess }
+}

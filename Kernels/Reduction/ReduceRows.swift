@@ -1,0 +1,116 @@
+import TensorTypes
+import TileIR
+
+/// `y[kept…] = epilogue(reduce(prologue(x[kept…, reduced…])))`, vectors along the reduced dimensions.
+///
+/// Few results of many elements each are shared out in pieces, whose partial results are joined in a second phase:
+/// the pieces depend on sizes alone, so that the number of threads does not change the result.
+struct ReduceRows: KernelTemplate {
+  let name = "reduction.rows"
+
+  func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
+    guard case .reduction(let w) = workload, !ReductionSpace(w).isAcross else { return nil }
+    return KnobSpace([("vectors", [1, 2, 4, 8]), ("pieces", [1, 4, 16, 64])])
+  }
+
+  func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
+    guard case .reduction(let w) = workload else { preconditionFailure("a reduction") }
+    let space = ReductionSpace(w)
+    return ["vectors": space.element.byteCount == 8 ? 2 : 4, "pieces": space.pieces]
+  }
+
+  func scratch(for workload: Workload, knobs: Knobs, on machine: Machine) -> [TensorType] {
+    declaredScratch(workload, knobs, machine)
+  }
+
+  func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
+    guard case .reduction(let w) = workload else { preconditionFailure("a reduction") }
+    return RowReduction(ReductionSpace(w), knobs["vectors"], knobs["pieces"], machine).build()
+  }
+}
+
+extension ReductionSpace {
+  /// Into how many pieces each result's work is cut by default.
+  var pieces: Int {
+    let work = length * w.prologue.cost
+    if resultCount >= 64 || work < 1 << 16 { return 1 }
+    return min(64, max(1, work >> 14))
+  }
+}
+
+private struct RowReduction {
+  let space: ReductionSpace
+  let pieces: Int
+  let b = TileBuilder("reduce")
+  let buffers: ReductionBuffers
+  let partial: PartialReduction
+  let cost: Int
+
+  init(_ space: ReductionSpace, _ vectors: Int, _ pieces: Int, _ machine: Machine) {
+    self.space = space
+    self.pieces = pieces
+    buffers = ReductionBuffers(space, b)
+    let length = space.reducedShape.last!.constant ?? .max
+    partial = PartialReduction(
+      function: space.w.function, element: space.element, lanes: machine.lanes,
+      vectors: max(1, min(vectors, length / machine.lanes)), b: b)
+    cost = space.w.prologue.cost
+  }
+
+  func build() -> TileProgram {
+    if pieces > 1 { inPieces() } else { atOnce() }
+    return b.finish()
+  }
+
+  private func atOnce() {
+    let work = max(1, min(1 << 30, space.length * cost))
+    b.parallel(space.keptShape.map { b.size($0) }, grain: max(1, 24_576 / work)) { kept in
+      let outer = space.reducedShape.dropLast().map { b.size($0) }
+      let sums = b.nested(outer, carrying: partial.start()) { outer, carried in
+        partial.adding(b.span(space.reducedShape.last!), to: carried) { value(kept, outer, $0) }
+      }
+      store(partial.finish(sums), kept)
+    }
+  }
+
+  private func value(_ kept: [Tile], _ outer: [Tile], _ strip: Strip) -> Tile {
+    buffers.value((kept + outer).map { .at($0) } + [strip.index(0)], count: strip.count, limit: strip.limit)
+  }
+
+  private func store(_ result: Tile, _ kept: [Tile]) { buffers.epilogue.store(result, kept.map { .at($0) }, in: b) }
+
+  /// The reduced dimension with the most to share is cut: the outermost one, or the innermost if it is alone.
+  private func inPieces() {
+    let scratch = b.parameter("partial", .scratch, BufferType(space.element, [space.keptShape.product, Dim(pieces)]))
+    let extents = space.keptShape.map { b.size($0) }
+    let isAlone = space.reducedShape.count == 1
+    let cut = b.size(space.reducedShape[0])
+    // Whole vectors in all pieces but the last.
+    let unit = isAlone ? partial.lanes * partial.vectors : 1
+    let step = (cut + (pieces * unit - 1)) / (pieces * unit) * unit
+    b.parallel(extents + [b.index(pieces)], grain: 1) { indices in
+      let kept = Array(indices.dropLast())
+      let begin = (indices.last! * step).minimum(cut)
+      let end = (begin + step).minimum(cut)
+      var sums = partial.start()
+      if isAlone {
+        sums = partial.adding(Span(begin, end, length: nil), to: sums) { value(kept, [], $0) }
+      } else {
+        sums = b.loop(from: begin, to: end, carrying: sums) { first, carried in
+          b.nested(space.reducedShape[1...].dropLast().map { b.size($0) }, carrying: carried) { outer, carried in
+            partial.adding(b.span(space.reducedShape.last!), to: carried) { value(kept, [first] + outer, $0) }
+          }
+        }
+      }
+      scratch.store(partial.finish(sums), [.at(position(kept, extents)), .at(indices.last!)])
+    }
+    b.parallel(extents, grain: 64) { kept in
+      let all = scratch.load([.at(position(kept, extents)), .span(b.index(0), 0)], shape: [pieces])
+      store(all.reduce(space.w.function, dimension: 0).reshape([]), kept)
+    }
+  }
+
+  private func position(_ kept: [Tile], _ extents: [Tile]) -> Tile {
+    zip(kept, extents).reduce(b.index(0)) { $0 * $1.1 + $1.0 }
+  }
+}

@@ -1,0 +1,113 @@
+import TensorTypes
+import TileIR
+
+/// A reduction over strips in progress: partial results in wide and narrow vectors, so that several chains of
+/// operations overlap. The order is fixed: position i of a strip joins lane i.
+struct PartialReduction {
+  let function: ReductionFunction
+  let element: ElementType
+  let lanes: Int
+  let vectors: Int
+  let b: TileBuilder
+  /// For a maximum: NaN is passed over, which takes one instruction instead of four.
+  var ignoresNaN = false
+
+  private var identity: Scalar { .identity(of: function, element) }
+
+  /// What loops carry.
+  func start() -> [Tile] {
+    [b.constant(identity, element, [vectors * lanes]), b.constant(identity, element, [lanes])]
+  }
+
+  func join(_ x: Tile, _ y: Tile) -> Tile { ignoresNaN ? x.larger(y) : x.binary(function.combiner, y) }
+
+  /// Joins a span's values; `value` gives those of a strip, whatever past its limit.
+  func adding(_ span: Span, to carried: [Tile], _ value: (Strip) -> Tile) -> [Tile] {
+    let wide = vectors * lanes
+    let (begin, end) = (span.begin, span.end)
+    var (wideSum, sum) = (carried[0], carried[1])
+    if let length = span.length {
+      let whole = length / wide * wide
+      if whole > 0 {
+        wideSum = b.loop(from: begin, to: begin + whole, step: wide, carrying: [wideSum]) { i, sums in
+          [join(sums[0], value(Strip(start: i, count: wide, limit: nil)))]
+        }[0]
+      }
+      var position = whole
+      while position + lanes <= length {
+        sum = join(sum, value(Strip(start: begin + position, count: lanes, limit: nil)))
+        position += lanes
+      }
+      if position < length { sum = edge(sum, begin + position, b.index(length - position), value) }
+      return [wideSum, sum]
+    }
+    let wideEnd = begin + (end - begin) / wide * wide
+    wideSum = b.loop(from: begin, to: wideEnd, step: wide, carrying: [wideSum]) { i, sums in
+      [join(sums[0], value(Strip(start: i, count: wide, limit: nil)))]
+    }[0]
+    if span.multiple % wide == 0 { return [wideSum, sum] }
+    let whole = begin + (end - begin) / lanes * lanes
+    sum = b.loop(from: wideEnd, to: whole, step: lanes, carrying: [sum]) { i, sums in
+      [join(sums[0], value(Strip(start: i, count: lanes, limit: nil)))]
+    }[0]
+    if span.multiple % lanes == 0 { return [wideSum, sum] }
+    return [wideSum, edge(sum, whole, end - whole, value)]
+  }
+
+  private func edge(_ sum: Tile, _ start: Tile, _ limit: Tile, _ value: (Strip) -> Tile) -> Tile {
+    let values = value(Strip(start: start, count: lanes, limit: limit))
+    let isInside = b.iota([lanes], dimension: 0).less(limit.broadcast(to: [lanes]))
+    return isInside.select(join(sum, values), sum)
+  }
+
+  /// All partial results as one scalar.
+  func finish(_ carried: [Tile]) -> Tile {
+    let wide = carried[0].reshape([vectors, lanes]).reduce(function, dimension: 0).reshape([lanes])
+    return join(wide, carried[1]).reduce(function, dimension: 0).reshape([])
+  }
+}
+
+extension ElementType {
+  /// What sums of elements of this type are computed in.
+  var accumulator: ElementType { self == .float16 || self == .bfloat16 ? .float32 : self }
+}
+
+extension Tile {
+  /// The larger of each pair, NaN of `self` ignored: one instruction where `maximum`, which keeps NaN, takes four.
+  func larger(_ other: Tile) -> Tile { less(other).select(other, self) }
+}
+
+/// The operands of an epilogue, in a program: what a kernel needs to store its results.
+struct EpilogueBuffers {
+  let epilogue: Epilogue
+  /// Of the loop's dimensions, as its operands and output look there.
+  let operands: [TileBuffer]
+  let output: TileBuffer
+
+  /// Computes the epilogue of a tile and stores it.
+  /// - Parameters:
+  ///   - indices: where the tile stands, in the loop's dimensions.
+  ///   - limits: per dimension of the tile.
+  func store(_ tile: Tile, _ indices: [TileBuffer.Index], limits: [Tile?] = [], in b: TileBuilder) {
+    let type = epilogue.expression.inputTypes[0]
+    let arguments = [tile.cast(type)] + operands.map { operand in
+      load(operand, indices, tile.shape, limits)
+    }
+    output.store(b.apply(epilogue.expression, arguments, shape: tile.shape), indices, limits: limits)
+  }
+
+  /// An operand that is the same all over the tile is read once.
+  private func load(_ operand: TileBuffer, _ indices: [TileBuffer.Index], _ shape: [Int], _ limits: [Tile?]) -> Tile {
+    var isUniform = true
+    let scalars: [TileBuffer.Index] = zip(indices, operand.type.strides).map { index, stride in
+      switch index {
+      case .at: return index
+      case .span(let start, _, _), .gather(let start, _):
+        if stride != 0 { isUniform = false }
+        return .at(start)
+      }
+    }
+    if isUniform, !shape.isEmpty { return operand.load(scalars, shape: []) }
+    return operand.load(indices, shape: shape, limits: limits)
+  }
+}

@@ -1,0 +1,80 @@
+import KernelTesting
+import Kernels
+import TensorTypes
+import Testing
+
+/// Sizes around one and several vectors of every machine.
+let edges = [0, 1, 3, 7, 8, 9, 31, 33, 67, 131]
+
+private let mulAdd = Expression(inputs: [.float32, .float32]) { e in
+  let (x, y) = (e.input(0), e.input(1))
+  return e.binary(.maximum, e.binary(.add, e.binary(.multiply, x, y), x), e.constant(-0.5, .float32))
+}
+
+private func checkElementwise(
+  _ expression: Expression, _ operands: [View], _ output: View, sizes: [String: Int] = [:], tolerance: Double = 0
+) throws {
+  let seed = freshSeed()
+  var generator = SeededGenerator(seed: seed)
+  let inputs = samples(operands, sizes: sizes, &generator)
+  let workload = Workload.elementwise(ElementwiseWorkload(expression: expression, operands: operands, output: output))
+  try check(workload, sizes: sizes, inputs: inputs, seed: seed) { index in
+    Expected(value: expression.evaluate { inputs[$0][index] }, tolerance: tolerance)
+  }
+}
+
+@Suite struct ElementwiseTests {
+  @Test(arguments: edges) func contiguousAndRowOperand(n: Int) throws {
+    let shape: Shape = [3, Dim(n)]
+    let row = View(.float32, [Dim(n)]).broadcast(to: shape)
+    try checkElementwise(mulAdd, [View(.float32, shape), row], View(.float32, shape), tolerance: 1e-6)
+  }
+
+  @Test(arguments: edges) func symbolic(n: Int) throws {
+    let shape: Shape = [.symbol("b"), 3, .symbol("n")]
+    let column = View(.float32, [3, 1]).broadcast(to: shape)
+    try checkElementwise(
+      mulAdd, [View(.float32, shape), column], View(.float32, shape), sizes: ["b": 2, "n": n], tolerance: 1e-6)
+  }
+
+  @Test(arguments: [1, 5, 8, 17, 40]) func transposedOperand(n: Int) throws {
+    let shape: Shape = [2, Dim(n), 19]
+    let flipped = View.transposed(.float32, [2, 19, Dim(n)], [0, 2, 1])
+    try checkElementwise(mulAdd, [View(.float32, shape), flipped], View(.float32, shape), tolerance: 1e-6)
+    let symbolic: Shape = [2, .symbol("n"), .symbol("m")]
+    let turned = View.transposed(.float32, [2, .symbol("m"), .symbol("n")], [0, 2, 1])
+    try checkElementwise(
+      mulAdd, [turned, View(.float32, symbolic)], View(.float32, symbolic), sizes: ["n": n, "m": 21], tolerance: 1e-6)
+  }
+
+  @Test func stridesWithoutUnit() throws {
+    let shape: Shape = [5, 23]
+    let odd = View(.float32, shape, strides: [100, 3])
+    try checkElementwise(mulAdd, [odd, View(.float32, shape)], View(.float32, shape, strides: [60, 2]), tolerance: 1e-6)
+  }
+
+  @Test func scalars() throws {
+    let scalar = View(.float32, [])
+    try checkElementwise(mulAdd, [scalar, scalar], scalar, tolerance: 1e-6)
+  }
+
+  @Test(arguments: [ElementType.int64, .int32, .int8, .uint8, .float16, .bfloat16, .float64]) func mixedTypes(type: ElementType) throws {
+    let expression = Expression(inputs: [type, type, .bool]) { e in
+      let (x, y) = (e.input(0), e.input(1))
+      return e.binary(.and, e.binary(.less, e.select(e.input(2), x, y), e.binary(.add, x, y)), e.input(2))
+    }
+    for n in [5, 77] {
+      let shape: Shape = [Dim(n)]
+      try checkElementwise(expression, [View(type, shape), View(type, shape), View(.bool, shape)], View(.bool, shape))
+    }
+  }
+
+  @Test func transcendental() throws {
+    let gelu = Expression(inputs: [.float32]) { e in
+      let x = e.input(0)
+      let t = e.unary(.tanh, e.binary(.multiply, x, e.constant(0.8, .float32)))
+      return e.binary(.multiply, x, e.binary(.add, t, e.constant(1, .float32)))
+    }
+    try checkElementwise(gelu, [View(.float32, [7, 41])], View(.float32, [7, 41]), tolerance: 4e-6)
+  }
+}

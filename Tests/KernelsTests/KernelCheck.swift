@@ -1,0 +1,94 @@
+import KernelTesting
+import Kernels
+import LLVMBackend
+import TensorTypes
+import Testing
+import TileIR
+
+/// What a kernel should give at one place.
+struct Expected {
+  var value: Scalar
+  /// Largest absolute difference allowed.
+  var tolerance: Double = 0
+}
+
+/// Runs every template that takes the workload, for every target that this machine can run, with symbolic and known
+/// sizes alike, and compares each element.
+/// - Parameters:
+///   - sizes: values of the workload's symbols.
+///   - inputs: one sample per operand.
+///   - expected: what belongs at an index of the output.
+func check(
+  _ workload: Workload, sizes: [String: Int] = [:], inputs: [Sample], seed: UInt64,
+  targets: [Target] = [.x86_64_v3, .x86_64_v2], knobs: [Knobs] = [], expected: ([Int]) -> Expected
+) throws {
+  let templates = allKernels.filter { $0.space(for: workload, on: targets[0].machine) != nil }
+  #expect(!templates.isEmpty, "a template for \(workload)")
+  for template in templates {
+    for target in targets {
+      let settings = knobs.isEmpty ? [template.defaultKnobs(for: workload, on: target.machine)] : knobs
+      for setting in settings {
+        let program = template.build(workload, knobs: setting, on: target.machine)
+        try program.verify()
+        let symbols = sizes.keys.sorted()
+        let kernel = try NativeKernel(program, for: target, symbols: symbols)
+        let output = Sample(workload.output, sizes: sizes)
+        let scratch = program.parameters.indices.filter { program.parameters[$0].role == .scratch }.map { i in
+          guard case .buffer(let type) = program.types[i] else { preconditionFailure("a buffer") }
+          return GuardedMemory(type.element, count: type.extent.evaluate(sizes)!)
+        }
+        let poison = (0..<output.memory.count).map { output.memory[$0] }
+        kernel.run(inputs.map(\.memory) + [output.memory] + scratch, sizes: sizes)
+        let label = "\(template.name) \(setting.values) \(target.name) sizes \(sizes) seed \(seed)"
+        compare(output, poison, label, expected)
+      }
+    }
+  }
+}
+
+private func compare(_ output: Sample, _ poison: [Scalar], _ label: String, _ expected: ([Int]) -> Expected) {
+  var written = [Bool](repeating: false, count: output.memory.count)
+  var wrong = 0
+  var first = ""
+  forEachIndex(output.shape) { index in
+    let got = output[index]
+    let want = expected(index)
+    written[output.offset(index)] = true
+    if !agree(got, want) {
+      if wrong == 0 { first = "\(index): \(got), not \(want.value) ± \(want.tolerance)" }
+      wrong += 1
+    }
+  }
+  #expect(wrong == 0, "\(label): \(wrong) wrong of \(output.shape); at \(first)")
+  let touched = written.indices.filter { !written[$0] && !agree(output.memory[$0], Expected(value: poison[$0])) }
+  #expect(touched.isEmpty, "\(label): memory between the output's elements was written, at \(touched.prefix(3))")
+}
+
+private func agree(_ got: Scalar, _ want: Expected) -> Bool {
+  switch (got, want.value) {
+  case (.integer(let x), .integer(let y)): return x == y
+  case (.float(let x), .float(let y)):
+    if x.isNaN || y.isNaN { return x.isNaN && y.isNaN }
+    return x == y || abs(x - y) <= want.tolerance
+  default: return false
+  }
+}
+
+/// Samples with random contents for views.
+func samples(_ views: [View], sizes: [String: Int] = [:], _ generator: inout SeededGenerator) -> [Sample] {
+  views.map { view in
+    let sample = Sample(view, sizes: sizes, guardsFront: Bool.random(using: &generator))
+    sample.fill { view.element.random(&generator) }
+    return sample
+  }
+}
+
+func freshSeed() -> UInt64 { UInt64.random(in: 0 ... .max) }
+
+extension View {
+  /// A view of a row-major tensor of `shape`, its dimensions permuted to `order`.
+  static func transposed(_ element: ElementType, _ shape: Shape, _ order: [Int]) -> View {
+    let view = View(element, shape)
+    return View(element, order.map { view.shape[$0] }, strides: order.map { view.strides[$0] })
+  }
+}
