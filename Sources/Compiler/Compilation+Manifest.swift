@@ -1,3 +1,5 @@
+import GraphIR
+import Kernels
 import LLVMBackend
 
 extension Compilation {

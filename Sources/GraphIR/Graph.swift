@@ -72,6 +72,9 @@ public struct Graph: Sendable {
     return nil
   }
 
+  /// The tensor that the value at `index` is, if it is a constant: for plans, which hold indices.
+  public func constant(at index: Int) -> HostTensor? { constant(ValueID(index)) }
+
   /// The node that computes `value`, if one does.
   public func producer(_ value: ValueID) -> NodeID? {
     if case .result(let node, _) = self[value].definition { return node }

@@ -11,7 +11,7 @@ enum WeightsFile {
       let memory = UnsafeMutableRawBufferPointer(buffer)
       memory.initializeMemory(as: UInt8.self, repeating: 0)
       for weight in plan.weights {
-        guard let tensor = graph.constant(graph.valueIDs[weight.value]) else { preconditionFailure("a constant") }
+        guard let tensor = graph.constant(at: weight.value) else { preconditionFailure("a constant") }
         let place = UnsafeMutableRawBufferPointer(rebasing: memory[weight.offset..<weight.offset + weight.byteCount])
         if let packing = weight.packing { try pack(tensor, packing, place) } else { place.copyMemory(from: tensor.bytes) }
       }
