@@ -116,7 +116,8 @@ public struct Compilation: Sendable {
     let linked = scratch.path("library.so")
     try Linker.link(objects: objects, output: linked, soname: String(path.split(separator: "/").last ?? "model.so"))
     if case .sidecar = place { try AtomicFile.write(weights, to: sidecarPath) }
-    try AtomicFile.write(try hashed(MappedFile.open(linked)), to: path)
+    try LibrarySeal.seal(path: linked)
+    try AtomicFile.write([MappedFile.open(linked).bytes], to: path, mode: 0o777)
   }
 
   // MARK: Code
@@ -146,15 +147,5 @@ public struct Compilation: Sendable {
       symbols: symbols, constraints: [],
       launches: plan.steps.map { .init(kernel: "\(plan.kernels[$0.kernel].name)__\(target.symbolSuffix)", buffers: $0.buffers) },
       arenaBytes: plan.arenaBytes, localBytes: localBytes)
-  }
-
-  /// The library with the SHA-256 of its contents in the note, counted with the digits as zeros.
-  private func hashed(_ library: HostTensor.Storage) throws -> [UInt8] {
-    var bytes = [UInt8](library.bytes)
-    let zeros = Array(("hash " + String(repeating: "0", count: 64) + "\n").utf8)
-    let digest = bytes.withUnsafeBytes { Array(SHA256.hexDigest($0).utf8) }
-    guard let start = bytes.firstRange(of: zeros)?.lowerBound else { preconditionFailure("a note in the library") }
-    bytes.replaceSubrange(start + 5..<start + 69, with: digest)
-    return bytes
   }
 }

@@ -12,7 +12,10 @@ import TensorTypes
 
   /// One file a command, in the order of a model's life.
   private static let commands: [any ParsableCommand.Type] = [
+    InspectCommand.self,
+    CompileCommand.self,
     RunCommand.self,
+    VerifyCommand.self,
     BenchCommand.self,
     DoctorCommand.self,
   ]

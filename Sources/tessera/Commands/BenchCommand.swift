@@ -102,7 +102,7 @@ struct BenchCommand: ParsableCommand {
     let total = Double(max(1, times.reduce(0) { $0 + $1.nanoseconds }))
     return times.sorted { $0.nanoseconds > $1.nanoseconds }.map {
       Report.Kernel(
-        kernel: $0.kernel, name: manifest.kernelName($0.kernel), calls: Double($0.calls) / Double(runs),
+        kernel: $0.kernel, name: manifest.launchName($0.kernel), calls: Double($0.calls) / Double(runs),
         ms: Double($0.nanoseconds) / 1e6 / Double(runs), share: Double($0.nanoseconds) / total)
     }
   }

@@ -1,0 +1,54 @@
+import Compiler
+import Foundation
+import GraphIR
+import LLVMBackend
+import ONNXImport
+import TensorTypes
+import TesseraRuntime
+
+/// From a model's file to a library, as `compile`, `verify` and `run --list` do it.
+enum ModelCompiler {
+  /// The model at `path` as an optimised graph.
+  static func graph(_ path: String, shapes: [String: [Dim]] = [:]) throws -> Graph {
+    try inFile(path) {
+      let model = try ONNXModelReader.read(path: path)
+      return try optimise(try importModel(model))
+    }
+  }
+
+  static func compile(_ path: String, options: CompileOptions) throws -> Compilation {
+    let hash = SHA256.hexDigest(try MappedFile.open(path).bytes)
+    let graph = try graph(path)
+    return try inFile(path) { try Compilation(graph, modelHash: hash, options: options) }
+  }
+
+  private static func inFile<T>(_ path: String, _ body: () throws -> T) throws -> T {
+    do { return try body() } catch let failure as Failure { throw failure.inFile(path) }
+  }
+
+  /// Targets by name; `native` is the most demanding one that this machine can run.
+  static func targets(_ names: String) throws -> [Target] {
+    try names.split(separator: ",").map { name in
+      if name == "native" { return native }
+      return try Target.named(String(name))
+    }
+  }
+
+  static var native: Target {
+    let features = CPU.features
+    return Target.all.first { $0.requiredFeatures.allSatisfy(features.contains) } ?? Target.all.last!
+  }
+
+  /// The library at `path`, compiled into a temporary file first if it is a model.
+  static func library(_ path: String, threads: Int?) throws -> Library {
+    let options = Library.Options(threads: threads)
+    if path.hasSuffix(".so") { return try Library(path: path, options: options) }
+    let folder = FileManager.default.temporaryDirectory.appendingPathComponent("tessera-\(UUID().uuidString)")
+    try FileManager.default.createDirectory(at: folder, withIntermediateDirectories: true)
+    // Once mapped the file is not needed.
+    defer { try? FileManager.default.removeItem(at: folder) }
+    let library = folder.appendingPathComponent("model.so").path
+    try compile(path, options: CompileOptions(targets: [native], jobs: ProcessInfo.processInfo.activeProcessorCount)).write(to: library)
+    return try Library(path: library, options: options)
+  }
+}
