@@ -117,7 +117,8 @@ public struct Compilation: Sendable {
     try Linker.link(objects: objects, output: linked, soname: String(path.split(separator: "/").last ?? "model.so"))
     if case .sidecar = place { try AtomicFile.write(weights, to: sidecarPath) }
     try LibrarySeal.seal(path: linked)
-    try AtomicFile.write([MappedFile.open(linked).bytes], to: path, mode: 0o777)
+    let library = try MappedFile.open(linked)
+    try withExtendedLifetime(library) { try AtomicFile.write([library.bytes], to: path, mode: 0o777) }
   }
 
   // MARK: Code

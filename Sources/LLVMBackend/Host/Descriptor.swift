@@ -181,6 +181,7 @@ struct DescriptorLowering {
       LLVMConstStringInContext2(e.context, values.map { CChar(bitPattern: $0) }, values.count, 1)
     }
     let note = global(structure(words + [bytes(name), bytes(text)]), alignment: 4)
+    LLVMSetValueName2(note, "tessera_note", 12)  // what llvm.used lists must have a name
     LLVMSetSection(note, ".note.tessera")
     LLVMSetLinkage(note, LLVMInternalLinkage)
     // Nothing refers to it: keep it through the optimiser.

@@ -17,7 +17,9 @@ enum ModelCompiler {
   }
 
   static func compile(_ path: String, options: CompileOptions) throws -> Compilation {
-    let hash = SHA256.hexDigest(try MappedFile.open(path).bytes)
+    let file = try MappedFile.open(path)
+    // The map lasts as long as its storage.
+    let hash = withExtendedLifetime(file) { SHA256.hexDigest(file.bytes) }
     let graph = try graph(path)
     return try inFile(path) { try Compilation(graph, modelHash: hash, options: options) }
   }
