@@ -1,0 +1,17 @@
+import GraphIR
+
+extension GraphPass {
+  /// Finds what exporters spell out (normalisations, activations, softmax, attention) and writes it as the op that a
+  /// kernel computes in one go.
+  static let recognise = GraphPass("recognise") { graph in
+    try GraphRewriter.rewrite(graph, recognitionRules + simplificationRules)
+  }
+
+  /// Multiplies constant factors into constant weights.
+  static let foldScaleIntoWeights = GraphPass("foldScaleIntoWeights") { graph in
+    try GraphRewriter.rewrite(graph, weightRules + simplificationRules)
+  }
+}
+
+/// From the small to the large: attention looks for a softmax.
+let recognitionRules: [Rule] = normalizationRules + activationRules + softmaxRules + attentionRules

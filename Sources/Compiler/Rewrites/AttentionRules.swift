@@ -1,0 +1,184 @@
+import GraphIR
+import TensorTypes
+
+/// `softmax(q·kᵀ · scale + mask) · v`, however the exporter wrote scale, mask and transposes.
+///
+/// A row of scores that are all −∞ has softmax NaN and attention 0, which is what exporters mean: newer ones write a
+/// guard (`isNaN(p) ? 0 : p`) around the softmax, which is absorbed.
+let attentionRules: [Rule] = [
+  Rule("softmax(q·kᵀ · scale + mask) · v = attention(q, k, v, mask)", on: MatMul.self) { g, op, x in
+    guard !op.transposeLeft, g.isUsedOnce(x[0]) || g.guarded(x[0]) != nil,
+      let (softmax, scores) = g.producer(g.guarded(x[0]) ?? x[0], Softmax.self), !softmax.logarithm,
+      softmax.axis == g.type(scores[0]).rank - 1, var pattern = g.attentionScores(scores[0])
+    else { return nil }
+    pattern.value = op.transposeRight ? try g.build(Transpose.ofMatrices(rank: g.type(x[1]).rank), x[1]) : x[1]
+    return try g.attention(pattern)
+  }
+]
+
+/// What an attention is made of, of any rank from 2 to 4.
+private struct AttentionPattern {
+  /// `[…, Sq, D]`
+  var query: ValueID
+  /// `[…, Sk, D]`, or `[…, D, Sk]` if `keyIsTransposed`.
+  var key: ValueID
+  var keyIsTransposed: Bool
+  /// `[…, Sk, E]`; set last.
+  var value: ValueID
+  var scale = 1.0
+  var mask: Mask?
+
+  enum Mask {
+    /// Added to the scores.
+    case additive(ValueID)
+    /// Whether a key is seen: scores elsewhere become `otherwise`.
+    case seen(ValueID, inverted: Bool, otherwise: Double)
+  }
+}
+
+extension GraphRewriter {
+  /// The softmax, if `value` is `isNaN(s) ? 0 : s` of it and nothing else reads it.
+  fileprivate func guarded(_ value: ValueID) -> ValueID? {
+    guard isUsedOnce(value), case .select(.value(let condition), let a, let b)? = form(value) else { return nil }
+    guard case .constant(0) = a, let inner = b.value else { return nil }
+    return form(condition)?.operand(of: .isNaN) == inner ? inner : nil
+  }
+
+  /// The parts of `value = q·kᵀ · scale + mask`, the mask being last and there at most once.
+  fileprivate func attentionScores(_ value: ValueID) -> AttentionPattern? {
+    let shape = shape(value)
+    var mask: AttentionPattern.Mask?
+    var scale = 1.0
+    var current = value
+    while isUsedOnce(current) {
+      if let (product, operands) = producer(current, MatMul.self) {
+        guard !product.transposeLeft, self.shape(current) == shape else { return nil }
+        let (query, key) = (withoutScale(operands[0]), withoutScale(operands[1]))
+        return AttentionPattern(
+          query: query.value, key: key.value, keyIsTransposed: !product.transposeRight, value: operands[1],
+          scale: scale * query.scale * key.scale, mask: mask)
+      }
+      guard let form = form(current) else { return nil }
+      if let (inner, factor) = scaled(form) {
+        // A mask would have to be scaled too if it came before.
+        scale *= factor
+        current = inner
+      } else if mask == nil, scale == 1, let (inner, found) = masked(form, shape) {
+        (mask, current) = (found, inner)
+      } else {
+        return nil
+      }
+    }
+    return nil
+  }
+
+  private func masked(_ form: Form, _ shape: Shape) -> (ValueID, AttentionPattern.Mask)? {
+    for (x, y) in form.operands(of: .add) {
+      guard let scores = x.value, let mask = y.value, self.shape(scores) == shape, leadsToMatMul(scores) else {
+        continue
+      }
+      return (scores, .additive(mask))
+    }
+    guard case .select(.value(let condition), let a, let b) = form else { return nil }
+    if let scores = a.value, let other = b.constant, other < -1e30, self.shape(scores) == shape {
+      return (scores, .seen(condition, inverted: false, otherwise: other))
+    }
+    if let scores = b.value, let other = a.constant, other < -1e30, self.shape(scores) == shape {
+      return (scores, .seen(condition, inverted: true, otherwise: other))
+    }
+    return nil
+  }
+
+  /// Whether scalings of a matrix product compute `value`.
+  private func leadsToMatMul(_ value: ValueID) -> Bool {
+    var current = value
+    while let form = form(current), let (inner, _) = scaled(form) { current = inner }
+    return producer(current, MatMul.self) != nil
+  }
+
+  /// `x` and `c`, if `value` is `x · c`, looking through what only moves elements of `x · c`.
+  private func withoutScale(_ value: ValueID) -> (value: ValueID, scale: Double) {
+    guard let form = form(value), let (x, c) = scaled(form), c != 0, c.isFinite else { return (value, 1) }
+    let inner = withoutScale(x)
+    return (inner.value, inner.scale * c)
+  }
+
+  /// Builds the attention; nil if ranks or sizes do not suit the op.
+  fileprivate mutating func attention(_ pattern: AttentionPattern) throws -> ValueID? {
+    let rank = type(pattern.query).rank
+    guard (2...4).contains(rank), [pattern.key, pattern.value].allSatisfy({ type($0).rank == rank }),
+      type(pattern.query).element.isFloat
+    else { return nil }
+    var key = pattern.key
+    if pattern.keyIsTransposed { key = try build(Transpose.ofMatrices(rank: rank), key) }
+    var operands = [pattern.query, withoutRepeats(key), withoutRepeats(pattern.value)]
+    if shape(operands[1])[..<(rank - 2)] != shape(operands[2])[..<(rank - 2)] {
+      operands = [pattern.query, key, pattern.value]
+    }
+    for i in operands.indices { operands[i] = try withFourDimensions(operands[i]) }
+    let (q, k, v) = (shape(operands[0]), shape(operands[1]), shape(operands[2]))
+    // A matrix product broadcasts outer dimensions, attention does not.
+    guard q[0] == k[0], k[0] == v[0], k[1] == v[1], q[1] == k[1] || divides(k[1], q[1]) else { return nil }
+    if let mask = pattern.mask {
+      let value = try additiveOrSeen(mask, type(pattern.query).element)
+      guard type(value).element == .bool || type(value).element == type(pattern.query).element,
+        type(value).rank <= rank
+      else { return nil }
+      // One of lower rank is aligned at the innermost dimension, as it broadcasts.
+      operands.append(rank == 3 && type(value).rank == 3 ? try withFourDimensions(value) : value)
+    }
+    let op = Attention(scale: pattern.scale)
+    guard let type = try? op.infer(operands.map { type($0) })[0] else { return nil }
+    let result = try build(op, operands)[0]
+    switch rank {
+    case 2: return try build(Reshape(Shape(type.shape[2...])), result)
+    case 3: return try build(Reshape([type.shape[0]] + type.shape[2...]), result)
+    default: return result
+    }
+  }
+
+  private func divides(_ a: Dim, _ b: Dim) -> Bool {
+    guard let x = a.constant, let y = b.constant, x > 0 else { return false }
+    return y % x == 0
+  }
+
+  /// `[B, H, S, D]` from `[S, D]` or from `[B, S, D]`, whose B stays the batch.
+  private mutating func withFourDimensions(_ value: ValueID) throws -> ValueID {
+    let shape = shape(value)
+    switch shape.count {
+    case 4: return value
+    case 3: return try build(Reshape([shape[0], 1] + shape[1...]), value)
+    default: return try build(Reshape([Dim](repeating: 1, count: 4 - shape.count) + shape), value)
+    }
+  }
+
+  private mutating func additiveOrSeen(_ mask: AttentionPattern.Mask, _ element: ElementType) throws -> ValueID {
+    switch mask {
+    case .additive(let value): return value
+    case .seen(let condition, let inverted, let otherwise):
+      if otherwise == -.infinity {
+        return inverted ? try build(.unary(.not, .bool), condition) : condition
+      }
+      // A finite number far below any score absorbs what it is added to.
+      let f = Expression(inputs: [.bool]) { e in
+        let (c, zero, low) = (e.input(0), e.constant(0, element), e.constant(otherwise, element))
+        return inverted ? e.select(c, low, zero) : e.select(c, zero, low)
+      }
+      return try build(f, condition)
+    }
+  }
+
+  /// `x` of `[B, Hkv, S, D]`, if `value` is each of its heads repeated: `reshape(broadcast(reshape(x)))`.
+  private func withoutRepeats(_ value: ValueID) -> ValueID {
+    guard let (heads, a) = producer(value, Reshape.self), heads.shape.count == 4,
+      let (repeated, b) = producer(a[0], Broadcast.self), repeated.shape.count == 5
+    else { return value }
+    let single = shape(b[0])
+    guard single.count == 5, single[2] == 1, repeated.shape[0] == single[0], repeated.shape[1] == single[1],
+      repeated.shape[3...] == single[3...],
+      heads.shape == [single[0], single[1] * repeated.shape[2], single[3], single[4]],
+      let (_, source) = producer(b[0], Reshape.self), shape(source[0]) == [single[0], single[1], single[3], single[4]]
+    else { return value }
+    return source[0]
+  }
+}
