@@ -71,8 +71,8 @@ struct Net {
   }
   mutating func relu(_ x: ValueID) throws -> ValueID { try binary(.maximum, x, 0) }
 
-  /// The graph with these outputs.
-  func returning(_ values: ValueID...) -> Graph {
+  /// The graph with these outputs. Mutating only so that arguments, which may add nodes, are evaluated before `self`.
+  mutating func returning(_ values: ValueID...) -> Graph {
     var copy = graph
     for (i, value) in values.enumerated() { copy.addOutput("y\(i)", value) }
     return copy

@@ -4,25 +4,21 @@ import TensorTypes
 /// Activations that exporters spell out, brought to one expression each: then every spelling makes the same kernel.
 let activationRules: [Rule] = [
   Rule("x · ½ · (1 + erf(x / √2)) = gelu(x)", on: Elementwise.self) { g, op, x in
-    guard let form = Form(op, x), !form.operands(of: .multiply).isEmpty || form.valueAndConstant(of: .divide) != nil,
-      let product = g.factors(form)
-    else { return nil }
+    guard let product = g.factors(op, x), product.values.count >= 2 else { return nil }
     for gate in product.values {
       guard let argument = g.onePlus(.erf, gate), let scaled = g.form(argument).flatMap({ g.scaled($0) }),
-        g.isClose(scaled.1, 0.5.squareRoot()), g.isGated(form, by: gate, scaled.0)
+        g.isClose(scaled.1, 0.5.squareRoot()), g.isGated(op, x, by: gate, scaled.0)
       else { continue }
       return try g.build(.gelu(g.type(scaled.0).element), scaled.0)
     }
     return nil
   },
   Rule("x · ½ · (1 + tanh(√(2/π) · (x + 0.044715 x³))) = gelu_tanh(x)", on: Elementwise.self) { g, op, x in
-    guard let form = Form(op, x), !form.operands(of: .multiply).isEmpty, let product = g.factors(form) else {
-      return nil
-    }
+    guard let product = g.factors(op, x), product.values.count >= 2 else { return nil }
     for gate in product.values {
       guard let argument = g.onePlus(.tanh, gate) else { continue }
       for source in Set(product.values) where source != gate {
-        guard g.isCubicGELUArgument(argument, of: source), g.isGated(form, by: gate, source) else { continue }
+        guard g.isCubicGELUArgument(argument, of: source), g.isGated(op, x, by: gate, source) else { continue }
         return try g.build(.geluTanh(g.type(source).element), source)
       }
     }
@@ -58,9 +54,9 @@ extension GraphRewriter {
     return form(inner)?.operand(of: function)
   }
 
-  /// Whether `form` is `½ · x · gate`.
-  fileprivate func isGated(_ form: Form, by gate: ValueID, _ x: ValueID) -> Bool {
-    guard let product = factors(form, atoms: [x, gate]) else { return false }
+  /// Whether `op` computes `½ · x · gate`.
+  fileprivate func isGated(_ op: Elementwise, _ operands: [ValueID], by gate: ValueID, _ x: ValueID) -> Bool {
+    guard let product = factors(op, operands, atoms: [x, gate]) else { return false }
     return isClose(product.scale, 0.5) && Set(product.values) == [x, gate] && product.values.count == 2
   }
 

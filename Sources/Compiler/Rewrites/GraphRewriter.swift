@@ -60,7 +60,7 @@ struct GraphRewriter {
   static func rewrite(_ source: Graph, _ rules: [Rule], sharing: Bool = false) throws -> Graph {
     var rewriter = GraphRewriter(source, rules, sharing: sharing)
     try rewriter.sweep()
-    return rewriter.graph
+    return rewriter.graph.withoutDeadNodes()
   }
 
   init(_ source: Graph, _ rules: [Rule], sharing: Bool = false) {

@@ -81,36 +81,33 @@ extension GraphRewriter {
     return nil
   }
 
-  /// `form` as a product: a number and values that are not products themselves, or are in `atoms`.
-  func factors(_ form: Form, atoms: Set<ValueID> = [], depth: Int = 4) -> (scale: Double, values: [ValueID])? {
-    func expand(_ term: Term) -> (scale: Double, values: [ValueID]) {
-      guard let value = term.value else { return (term.constant ?? 1, []) }
-      if depth > 0, !atoms.contains(value), let inner = self.form(value),
-        let product = factors(inner, atoms: atoms, depth: depth - 1)
+  /// What `op` computes as a product: a number and values that are not products themselves, or are in `atoms`; nil if
+  /// it is no product. Looks through other elementwise ops to a bounded depth.
+  func factors(
+    _ op: Elementwise, _ x: [ValueID], atoms: Set<ValueID> = [], depth: Int = 4
+  ) -> (scale: Double, values: [ValueID])? {
+    guard let own = op.expression.factors, own.inputs.count + (own.scale == 1 ? 0 : 1) >= 2 else { return nil }
+    var product = (scale: own.scale, values: [ValueID]())
+    for value in own.inputs.map({ x[$0] }) {
+      if depth > 0, !atoms.contains(value), let (inner, operands) = producer(value, Elementwise.self),
+        let part = factors(inner, operands, atoms: atoms, depth: depth - 1)
       {
-        return product
+        product.scale *= part.scale
+        product.values += part.values
+      } else {
+        product.values.append(value)
       }
-      return (1, [value])
     }
-    if let (x, y) = form.operands(of: .multiply).first {
-      let (a, b) = (expand(x), expand(y))
-      return (a.scale * b.scale, a.values + b.values)
-    }
-    if let (x, c) = form.valueAndConstant(of: .divide), c != 0 {
-      let a = expand(.value(x))
-      return (a.scale / c, a.values)
-    }
-    if let (x, n) = form.valueAndConstant(of: .power), n == 2 || n == 3 {
-      let a = expand(.value(x))
-      let count = Int(n)
-      return ((1..<count).reduce(a.scale) { s, _ in s * a.scale }, (0..<count).flatMap { _ in a.values })
-    }
-    return nil
+    return product
   }
 
   /// `value` as a product, at least of itself.
   func factors(_ value: ValueID, atoms: Set<ValueID> = []) -> (scale: Double, values: [ValueID]) {
-    if !atoms.contains(value), let form = form(value), let product = factors(form, atoms: atoms) { return product }
+    if !atoms.contains(value), let (op, operands) = producer(value, Elementwise.self),
+      let product = factors(op, operands, atoms: atoms)
+    {
+      return product
+    }
     return (1, [value])
   }
 
@@ -137,6 +134,32 @@ extension GraphRewriter {
     case .value(let value): graph.constant(value)
     case .constant(let number): HostTensor(element, []) { _ in .float(number) }
     }
+  }
+}
+
+extension Expression {
+  /// A number and inputs, repeated for a power, whose product the result is; nil if it is something else.
+  fileprivate var factors: (scale: Double, inputs: [Int])? {
+    var products: [(scale: Double, inputs: [Int])?] = []
+    for instruction in instructions {
+      var product: (scale: Double, inputs: [Int])?
+      switch instruction {
+      case .input(let i): product = (1, [i])
+      case .constant(let scalar, _): product = (scalar.double, [])
+      case .binary(.multiply, let a, let b):
+        if let x = products[a], let y = products[b] { product = (x.scale * y.scale, x.inputs + y.inputs) }
+      case .binary(.divide, let a, let b):
+        if let x = products[a], let c = number(b), c != 0 { product = (x.scale / c, x.inputs) }
+      case .binary(.power, let a, let n):
+        if let x = products[a], let n = number(n), n == 2 || n == 3 {
+          let powers = [(scale: Double, inputs: [Int])](repeating: x, count: Int(n))
+          product = (powers.reduce(1) { $0 * $1.scale }, powers.flatMap(\.inputs))
+        }
+      case .unary, .binary, .select, .cast: break
+      }
+      products.append(product)
+    }
+    return resultType.isFloat ? products[result] : nil
   }
 }
 
