@@ -62,7 +62,9 @@ let package = Package(
       name: "TesseraRuntimeTests", dependencies: ["TesseraRuntime", "TensorTypes"], exclude: ["Fixtures"],
       swiftSettings: settings),
     .testTarget(name: "TensorTypesTests", dependencies: ["TensorTypes"], swiftSettings: settings),
-    .testTarget(name: "ONNXImportTests", dependencies: ["ONNXImport", "GraphIR", "TensorTypes"], swiftSettings: settings),
+    .testTarget(
+      name: "ONNXImportTests", dependencies: ["ONNXImport", "GraphIR", "TensorTypes"], exclude: ["Examples"],
+      swiftSettings: settings),
     .target(
       name: "KernelTesting", dependencies: ["Kernels", "TileIR", "LLVMBackend", "TensorTypes", "TesseraABI"],
       path: "Tests/KernelTesting", swiftSettings: settings),

@@ -75,7 +75,7 @@ public struct Expression: Hashable, Sendable, Codable {
 
   public mutating func input(_ index: Int) -> Operand { add(.input(index)) }
   public mutating func constant(_ value: Double, _ type: ElementType) -> Operand {
-    add(.constant(type.isFloat ? .float(value) : .integer(Int64(value)), type))
+    add(.constant(type.isFloat ? .float(value) : .integer(type.saturated(value)), type))
   }
   public mutating func unary(_ function: UnaryFunction, _ x: Operand) -> Operand { add(.unary(function, x)) }
   public mutating func binary(_ function: BinaryFunction, _ x: Operand, _ y: Operand) -> Operand {

@@ -33,9 +33,7 @@ final class GraphBuilder {
   private func fold(_ op: any Op, _ operands: [ValueID?], _ origin: String?) throws -> [HostTensor]? {
     let values = operands.compactMap { $0 }
     let tensors = values.compactMap { graph.constant($0) }
-    guard !values.isEmpty, tensors.count == values.count, op.usedSymbols.isEmpty, op.definedSymbols.isEmpty,
-      !(op is If || op is Loop)
-    else { return nil }
+    guard !values.isEmpty, tensors.count == values.count, isCheap(op), op.usedSymbols.isEmpty else { return nil }
     return try locating(origin ?? op.mnemonic) {
       let counts = try op.infer(tensors.map(\.type)).map(\.elementCount.constant)
       guard op is Reshape || counts.allSatisfy({ $0.map { $0 <= Self.foldLimit } ?? false }),
@@ -43,6 +41,13 @@ final class GraphBuilder {
       else { return nil }
       return try op.evaluate(tensors)
     }
+  }
+
+  /// Whether computing a small result from small operands is quick, whatever the attributes are.
+  private func isCheap(_ op: any Op) -> Bool {
+    op is Elementwise || op is Reduce || op is Reshape || op is Transpose || op is Broadcast || op is Slice
+      || op is Concat || op is Gather || op is GatherElements || op is GatherND || op is ScatterElements
+      || op is ScatterND || op is CumulativeSum || op is ArgReduce || op is TopK
   }
 
   /// A constant in place of a value whose elements turned out to be known integers.
@@ -54,7 +59,9 @@ final class GraphBuilder {
   /// The tensor that a value is, if it is a constant or all its elements are known integers.
   func knownTensor(_ value: ValueID) -> HostTensor? {
     if let constant = graph.constant(value) { return constant }
-    guard let contents = graph[value].facts.contents, let shape = graph.type(value).staticShape else { return nil }
+    guard let contents = graph[value].facts.contents, !graph.type(value).element.isFloat,
+      let shape = graph.type(value).staticShape
+    else { return nil }
     let integers = contents.compactMap(\.constant)
     guard integers.count == contents.count, shape.reduce(1, *) == integers.count else { return nil }
     return HostTensor(graph.type(value).element, shape, .integers(integers.map { Int64($0) }))

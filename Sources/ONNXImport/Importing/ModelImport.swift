@@ -3,13 +3,15 @@ import TensorTypes
 
 /// The graph that a model means: every operator as core ops, sizes as expressions over the names of the inputs'
 /// dimensions, weights as constants that share the model's bytes.
+/// - Parameter shapes: sizes of inputs, by the inputs' names, in place of what the model says. A size that has a name
+///   is the same wherever the name occurs.
 /// - Throws: `Failure` listing every operator that Tessera lacks, with its nodes; or naming the first node that makes
 ///   no sense, with what is wrong.
-public func importModel(_ model: ONNXModel) throws -> Graph {
+public func importModel(_ model: ONNXModel, shapes: [String: [Int]] = [:]) throws -> Graph {
   do {
     let missing = unsupportedOperators(model)
     guard missing.isEmpty else { throw Failure.badData("operators not supported: \(describe(missing))") }
-    return try ModelImport(model).graph()
+    return try ModelImport(model, shapes: shapes).graph()
   } catch let failure as Failure { throw model.file.isEmpty ? failure : failure.inFile(model.file) }
 }
 
@@ -22,7 +24,14 @@ final class ModelImport {
   private let nodeLimit = 1_000_000
   private(set) var depth = 0
 
-  init(_ model: ONNXModel) { self.model = model }
+  private let functions: [String: ONNXFunction]
+  private let shapes: [String: [Int]]
+
+  init(_ model: ONNXModel, shapes: [String: [Int]]) {
+    self.model = model
+    self.shapes = shapes
+    functions = functionsByName(model)
+  }
 
   func graph() throws -> Graph {
     let builder = GraphBuilder(name: model.graph.name.isEmpty ? "model" : model.graph.name, self)
@@ -34,8 +43,11 @@ final class ModelImport {
     let inputs = model.graph.inputs.filter { !constants.contains($0.name) }
     for name in inputs.flatMap({ $0.dimensions.compactMap(\.name) }) { symbols.insert(name) }
     let sizes = Set(inputs.flatMap { $0.dimensions.compactMap(\.name) }.filter { isPlainName($0) })
+    let given = try givenSizes(inputs)
     for input in inputs {
-      let type = try locating("input '\(input.name)'") { try tensorType(input, knownSizes: sizes) }
+      var type = try locating("input '\(input.name)'") { try tensorType(input, knownSizes: sizes) }
+      if let shape = shapes[input.name] { type.shape = shape.map { Dim($0) } }
+      type.shape = type.shape.map { $0.substituting(given) }
       try scope.define(input.name, builder.graph.addInput(input.name, type))
     }
     try scope.run(model.graph.nodes)
@@ -52,6 +64,31 @@ final class ModelImport {
     return builder.graph.withoutDeadNodes()
   }
 
+  /// What the shapes that the caller gives say of named sizes.
+  private func givenSizes(_ inputs: [ONNXValueInfo]) throws -> [String: Dim] {
+    var sizes: [String: Dim] = [:]
+    for (name, shape) in shapes {
+      guard let input = inputs.first(where: { $0.name == name }) else {
+        throw Failure(.usage, "a shape is given for '\(name)', which is no input; inputs are \(inputs.map(\.name))")
+      }
+      guard case .tensor(_, let dimensions) = input.type, dimensions.map({ $0.count == shape.count }) ?? true,
+        shape.allSatisfy({ $0 >= 0 })
+      else { throw Failure(.usage, "shape \(shape) does not fit input '\(name)' of type \(input.type)") }
+      for (dimension, size) in zip(dimensions ?? [], shape) {
+        switch dimension {
+        case .value(let own) where own != size:
+          throw Failure(.usage, "shape \(shape) does not fit input '\(name)': the model says \(own)")
+        case .parameter(let symbol):
+          if let before = sizes.updateValue(Dim(size), forKey: symbol), before != Dim(size) {
+            throw Failure(.usage, "the size '\(symbol)' is given as \(before) and as \(size)")
+          }
+        case .value, .unknown: break
+        }
+      }
+    }
+    return sizes
+  }
+
   /// The type of an input of the model. Sizes without a name are named after the input.
   private func tensorType(_ input: ONNXValueInfo, knownSizes: Set<String>) throws -> TensorType {
     guard case .tensor(let dataType, let shape) = input.type else {
@@ -60,7 +97,9 @@ final class ModelImport {
     guard let element = dataType.element else {
       throw Failure.badData("elements of type \(dataType.name) are not supported")
     }
-    guard let shape else { throw Failure.badData("has no shape: not even its rank is known") }
+    guard let shape = shape ?? shapes[input.name]?.map({ .value($0) }) else {
+      throw Failure.badData("has no shape: not even its rank is known")
+    }
     return TensorType(
       element,
       shape.enumerated().map { i, dimension in
@@ -74,7 +113,9 @@ final class ModelImport {
 
   /// Exporters also write expressions: `past_length + 1` where `past_length` is another dimension's name.
   private func size(named name: String, _ known: Set<String>) -> Dim {
-    if let parsed = try? Dim(parsing: name), !parsed.symbols.isEmpty, parsed.symbols.isSubset(of: known) {
+    if name.utf8.count <= 200, let parsed = try? Dim(parsing: name), !parsed.symbols.isEmpty,
+      parsed.symbols.isSubset(of: known)
+    {
       return parsed
     }
     return .symbol(name)
@@ -109,7 +150,7 @@ final class ModelImport {
   }
 
   func function(_ node: ONNXNode) -> ONNXFunction? {
-    model.functions.first { $0.name == node.opType && $0.domain == node.domain && $0.overload == node.overload }
+    functions[node.functionKey]
   }
 }
 
@@ -125,6 +166,16 @@ extension ONNXDimension {
     if case .parameter(let name) = self { return name }
     return nil
   }
+}
+
+extension ONNXNode {
+  /// What tells functions apart.
+  var functionKey: String { "\(domain):\(opType):\(overload)" }
+}
+
+/// The functions of a model by `ONNXNode.functionKey`.
+func functionsByName(_ model: ONNXModel) -> [String: ONNXFunction] {
+  Dictionary(model.functions.map { ("\($0.domain):\($0.name):\($0.overload)", $0) }) { first, _ in first }
 }
 
 private func isPlainName(_ name: String) -> Bool { (try? Dim(parsing: name))?.name == name }

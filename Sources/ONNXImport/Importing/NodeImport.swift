@@ -115,7 +115,11 @@ struct NodeImport {
   }
 
   func unary(_ function: UnaryFunction, _ x: ValueID) throws -> ValueID {
-    try map(x) { e, x in e.unary(function, x[0]) }
+    let isLogical = function == .not
+    guard isLogical ? !element(x).isFloat : element(x) != .bool else {
+      throw Failure.badData("\(function.rawValue) of elements of type \(element(x).rawValue)")
+    }
+    return try map(x) { e, x in e.unary(function, x[0]) }
   }
 
   /// `f(x, y)` for operands of one element type.
@@ -123,7 +127,17 @@ struct NodeImport {
     guard element(x) == element(y) else {
       throw Failure.badData("operands are of different types, \(type(x)) and \(type(y))")
     }
+    guard function.accepts(element(x)) else {
+      throw Failure.badData("\(function.rawValue) of elements of type \(element(x).rawValue)")
+    }
     return try map(x, y) { e, x in e.binary(function, x[0], x[1]) }
+  }
+
+  /// - Throws: unless all operands are of one element type, for operators that mix them in one expression.
+  func requireOneType(_ operands: ValueID...) throws {
+    guard let first = operands.first, operands.allSatisfy({ element($0) == element(first) }) else {
+      throw Failure.badData("operands must be of one type, not \(operands.map { type($0) })")
+    }
   }
 
   func cast(_ x: ValueID, _ type: ElementType) throws -> ValueID {

@@ -27,9 +27,9 @@ extension NodeImport {
       past = shape(pastKey)[2]
       (k, v) = (try add(Concat(axis: 2), pastKey, k), try add(Concat(axis: 2), pastValue, v))
     }
-    guard !wants(3), try optionalInput(6) == nil else {
-      throw Failure.badData("the scores as an output, and nonpad_kv_seqlen, are not supported")
-    }
+    guard !wants(3), try optionalInput(6) == nil,
+      try int("left_window_size", default: -1) < 0, try int("right_window_size", default: -1) < 0
+    else { throw Failure.badData("windows, the scores as an output, and nonpad_kv_seqlen are not supported") }
     guard let depth = shape(q)[3].constant, depth > 0 else { throw Failure.badData("needs a known size of heads") }
     let op = Attention(
       scale: try float("scale", default: 1 / Double(depth).squareRoot()), causal: try flag("is_causal"),
@@ -57,6 +57,7 @@ extension NodeImport {
     }
     // [B, S, half] against heads.
     (cos, sin) = (try unsqueeze(cos, [1]), try unsqueeze(sin, [1]))
+    try requireOneType(x, cos, sin)
     let interleaved = try flag("interleaved")
     let step = interleaved ? 2 : 1
     let a = try slice(x, axis: 3, start: 0, size: half, step: step)

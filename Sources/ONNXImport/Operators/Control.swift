@@ -25,7 +25,13 @@ extension NodeImport {
         }
       }
       // Both branches take what either reads, in the same order.
-      let read = builders[0].captured + builders[1].captured.filter { !builders[0].captured.contains($0) }
+      let first = Set(builders[0].captured)
+      let read = builders[0].captured + builders[1].captured.filter { !first.contains($0) }
+      let ranks = builders.map { b in b.graph.outputs.map { b.graph.type($0.value).rank } }
+      guard ranks[0] == ranks[1] else {
+        throw Failure.badData(
+          "the branches give tensors of different ranks, so the condition must be known: fix the inputs' shapes")
+      }
       let graphs = builders.map { $0.withInputs(read, of: builder) }
       return try addAll(If(then: graphs[0], otherwise: graphs[1]), [condition] + read)
     }

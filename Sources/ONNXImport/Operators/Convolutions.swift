@@ -7,8 +7,11 @@ let convolutionRows: [OperatorRow] = [
   .one("Conv") { n in try n.convolution(n.input(0), n.input(1), bias: n.optionalInput(2)) },
   .one("ConvInteger") { n in
     let x = try n.centred(n.input(0), n.optionalInput(2), isLeft: false)
-    let w = try n.centred(n.input(1), n.optionalInput(3), isLeft: false)
-    return try n.convolution(x, w, bias: nil)
+    let zeros = try n.optionalInput(3).map { zero in
+      // One zero point, or one for each output channel.
+      try n.rank(zero) == 1 ? n.reshape(zero, n.shape(zero) + Shape(repeating: 1, count: n.rank(n.input(1)) - 1)) : zero
+    }
+    return try n.convolution(x, n.centred(n.input(1), zeros, isLeft: false), bias: nil)
   },
   .one("ConvTranspose") { n in try n.transposedConvolution() },
   OperatorRow("MaxPool") { n in [try n.pool(.maximum)] },
@@ -125,13 +128,15 @@ extension NodeImport {
       // Padding is what the full result has too much: stride·(size − 1) + extent + output padding − wanted.
       let total: Int
       if let wanted {
-        guard let size = shape(x)[2 + i].constant else { throw Failure.badData("output_shape needs known input sizes") }
+        guard let size = shape(x)[2 + i].constant, i < wanted.count, size < 1 << 31, (0..<1 << 31).contains(wanted[i])
+        else { throw Failure.badData("output_shape needs known input sizes") }
         total = strides[i] * (size - 1) + outputPads[i] + extent - wanted[i]
       } else {
         total = extent + outputPads[i] - strides[i]
       }
-      let half = total >= 0 ? total / 2 : -(-total / 2)
-      (before[i], after[i]) = automatic == "SAME_UPPER" ? (half, total - half) : (total - half, half)
+      // What the full result lacks is added at its end.
+      let half = max(total, 0) / 2
+      (before[i], after[i]) = automatic == "SAME_UPPER" || total < 0 ? (half, total - half) : (total - half, half)
     }
     let op = ConvolveTransposed(
       strides: strides, dilations: dilations, padsBefore: before, padsAfter: after, outputPads: outputPads,

@@ -109,7 +109,8 @@ extension NodeImport {
   }
 
   fileprivate func prelu(_ x: ValueID, _ slope: ValueID) throws -> ValueID {
-    try map(x, slope) { e, x in
+    try requireOneType(x, slope)
+    return try map(x, slope) { e, x in
       let zero = e.constant(0, e.types[x[0]])
       return e.select(e.binary(.less, x[0], zero), e.binary(.multiply, x[0], x[1]), x[0])
     }

@@ -51,7 +51,9 @@ let movementRows: [OperatorRow] = [
     let (x, b) = (try n.input(0), Dim(try n.int("blocksize")))
     let s = try n.imageShape(x)
     let (height, width) = (s[2].floorDivided(by: b), s[3].floorDivided(by: b))
-    let moved = try n.transpose(n.reshape(x, [s[0], s[1], height, b, width, b]), [0, 3, 5, 1, 2, 4])
+    let isCRD = try n.string("mode", default: "DCR") == "CRD"
+    let order = isCRD ? [0, 1, 3, 5, 2, 4] : [0, 3, 5, 1, 2, 4]
+    let moved = try n.transpose(n.reshape(x, [s[0], s[1], height, b, width, b]), order)
     return try n.reshape(moved, [s[0], s[1] * b * b, height, width])
   },
   OperatorRow("Dropout") { n in
@@ -99,7 +101,9 @@ extension NodeImport {
     let axis = try axis(int("axis", default: 0), rank: rank(x))
     let total = shape(x)[axis]
     let count = try given?.count ?? max(int("num_outputs", default: node.outputs.count), 1)
-    guard count >= node.outputs.count else { throw Failure.badData("\(node.outputs.count) outputs of \(count) parts") }
+    guard count >= node.outputs.count, given != nil || count <= max(node.outputs.count, 1) else {
+      throw Failure.badData("\(node.outputs.count) outputs of \(count) parts")
+    }
     var start = Dim(0)
     return try (0..<count).map { i in
       let even = total.ceilDivided(by: Dim(count))
@@ -137,6 +141,11 @@ extension NodeImport {
     var before = [Dim](repeating: 0, count: rank(x))
     var after = before
     for (i, axis) in axes.enumerated() { (before[axis], after[axis]) = (pads[i], pads[axes.count + i]) }
+    for (b, a) in zip(before, after) {
+      // Such a pair would make a small tensor by way of a huge one.
+      let (low, high) = (min(b.constant ?? 0, a.constant ?? 0), max(b.constant ?? 0, a.constant ?? 0))
+      guard low >= 0 || high < 1 << 20 else { throw Failure.badData("pads of \(b) and \(a)") }
+    }
     if (before + after).allSatisfy({ $0 == 0 }) { return x }
     let mode = try choice("mode", default: Pad.Mode.constant)
     return try add(Pad(before: before, after: after, mode: mode, value: value ?? .integer(0)), x)

@@ -47,12 +47,10 @@ public struct UnsupportedOperator: Hashable, Sendable {
 /// All operators of a model, in functions and subgraphs too, that Tessera can't import; by name.
 public func unsupportedOperators(_ model: ONNXModel) -> [UnsupportedOperator] {
   var nodes: [String: [String]] = [:]
+  let functions = functionsByName(model)
   func visit(_ list: [ONNXNode], _ opsets: [String: Int]) {
     for node in list {
-      let isFunction = model.functions.contains {
-        $0.name == node.opType && $0.domain == node.domain && $0.overload == node.overload
-      }
-      if !isFunction && operatorRow(node.opType, node.domain, opsets[node.domain] ?? 0) == nil {
+      if functions[node.functionKey] == nil && operatorRow(node.opType, node.domain, opsets[node.domain] ?? 0) == nil {
         nodes[node.domain.isEmpty ? node.opType : "\(node.domain).\(node.opType)", default: []].append(node.origin)
       }
       for attribute in node.attributes {

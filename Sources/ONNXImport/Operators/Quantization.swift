@@ -13,7 +13,7 @@ let quantizationRows: [OperatorRow] = [
   },
   .one("DequantizeLinear") { n in try n.dequantized(n.input(0), n.input(1), n.optionalInput(2)) },
   OperatorRow("DynamicQuantizeLinear") { n in
-    let x = try n.input(0)
+    let x = try n.cast(n.input(0), .float32)
     let axes = Array(0..<n.rank(x))
     let low = try n.add(Reduce(.minimum, axes: axes, keepDims: false), x)
     let high = try n.add(Reduce(.maximum, axes: axes, keepDims: false), x)
@@ -40,7 +40,7 @@ let quantizationRows: [OperatorRow] = [
     let w = try n.dequantized(n.input(3), n.input(4), n.input(5), axis: 0)
     // The bias is quantised by the product of both scales.
     let bias = try n.optionalInput(8).map { bias in
-      try n.map(bias, n.input(1), n.input(4)) { e, x in
+      try n.map(bias, n.cast(n.input(1), .float32), n.cast(n.input(4), .float32)) { e, x in
         e.binary(.multiply, e.cast(x[0], .float32), e.binary(.multiply, x[1], x[2]))
       }
     }

@@ -73,7 +73,7 @@ extension NodeImport {
     let policy = try string("keep_aspect_ratio_policy", default: "stretch")
     if policy == "stretch" { return (sizes, sizes.map { _ in 0 }) }
     let ratios = try zip(axes, sizes).map { axis, size in
-      guard let from = shape(x)[axis].constant, let to = size.constant, from > 0 else {
+      guard let from = shape(x)[axis].constant, let to = size.constant, from > 0, to < 1 << 40 else {
         throw Failure.badData("keeping the aspect ratio needs known sizes")
       }
       return Double(to) / Double(from)
@@ -81,14 +81,17 @@ extension NodeImport {
     guard policy == "not_larger" || policy == "not_smaller",
       let scale = policy == "not_larger" ? ratios.min() : ratios.max()
     else { throw Failure.badData("attribute 'keep_aspect_ratio_policy' is '\(policy)'") }
-    let kept = axes.map { Dim(Int((Double(shape(x)[$0].constant ?? 0) * scale).rounded())) }
+    let kept = axes.map { Dim(Int(min(Double(shape(x)[$0].constant ?? 0) * scale, 0x1p50).rounded())) }
     return (kept, axes.map { _ in scale })
   }
 
   /// `⌊size · scale⌋`; for a size that isn't known yet the scale must be a fraction.
   private func scaled(_ size: Dim, by scale: Double) throws -> Dim {
     guard scale > 0, scale.isFinite, scale < 0x1p20 else { throw Failure.badData("a scale of \(scale)") }
-    if let known = size.constant { return Dim(Int((Double(known) * scale).rounded(.down))) }
+    if let known = size.constant {
+      guard known < 1 << 40 else { throw Failure.badData("a scale of \(scale) of the size \(size)") }
+      return Dim(Int((Double(known) * scale).rounded(.down)))
+    }
     for divisor in 1...64 {
       let multiple = (scale * Double(divisor)).rounded()
       if Float(multiple / Double(divisor)) == Float(scale), multiple >= 1 {

@@ -96,6 +96,9 @@ extension NodeImport {
 
   fileprivate func unsqueezed(_ given: [Int]) throws -> ValueID {
     let x = try input(0)
+    guard rank(x) + given.count <= HostTensor.rankLimit else {
+      throw Failure.badData("\(rank(x) + given.count) dimensions; the limit is \(HostTensor.rankLimit)")
+    }
     return try unsqueeze(x, axes(given, rank: rank(x) + given.count))
   }
 

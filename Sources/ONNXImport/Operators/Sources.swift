@@ -56,6 +56,7 @@ extension NodeImport {
 
   /// `start, start + delta, …` up to but without `limit`.
   fileprivate func range(_ start: ValueID, _ limit: ValueID, _ delta: ValueID) throws -> ValueID {
+    try requireOneType(start, limit, delta)
     let operands = try [start, limit, delta].map { try reshape($0, []) }
     let count = try rangeCount(operands)
     let steps = try add(Iota(element(start), [count], axis: 0))
@@ -70,7 +71,9 @@ extension NodeImport {
     if known.count == 3 {
       let x = known.map { $0[0].double }
       let count = ((x[1] - x[0]) / x[2]).rounded(.up)
-      guard count.isFinite, count < 0x1p40 else { throw Failure.badData("a range from \(x[0]) to \(x[1]) by \(x[2])") }
+      guard count.isFinite, abs(count) < 0x1p40 else {
+        throw Failure.badData("a range from \(x[0]) to \(x[1]) by \(x[2])")
+      }
       return Dim(max(Int(count), 0))
     }
     let contents = operands.map { graph[$0].facts.contents?.first }
