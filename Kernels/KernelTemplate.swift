@@ -124,9 +124,11 @@ public struct View: Hashable, Sendable, Codable {
   /// Repeated along new outer dimensions and along dimensions of 1 until it has `target`'s shape.
   public func broadcast(to target: Shape) -> View {
     let missing = target.count - rank
-    let padded = [Dim](repeating: 0, count: missing) + zip(shape, strides).enumerated().map { i, pair in
-      pair.0 == 1 && target[missing + i] != 1 ? Dim(0) : pair.1
-    }
+    let padded =
+      [Dim](repeating: 0, count: missing)
+      + zip(shape, strides).enumerated().map { i, pair in
+        pair.0 == 1 && target[missing + i] != 1 ? Dim(0) : pair.1
+      }
     return View(element, target, strides: padded)
   }
 
@@ -139,7 +141,9 @@ public struct View: Hashable, Sendable, Codable {
     }
     // Dimensions of size 1 have no say.
     let kept = range.filter { shape[$0] != 1 }
-    for (outer, inner) in zip(kept, kept.dropFirst()) where strides[outer] != strides[inner] * shape[inner] { return nil }
+    for (outer, inner) in zip(kept, kept.dropFirst()) where strides[outer] != strides[inner] * shape[inner] {
+      return nil
+    }
     let stride = kept.last.map { strides[$0] } ?? strides[range.upperBound - 1]
     return View(
       element, shape[..<range.lowerBound] + [shape[range].product] + shape[range.upperBound...],
@@ -188,7 +192,8 @@ public struct WeightPacking: Hashable, Sendable, Codable {
 
   public var packed: TensorType {
     let k = source.shape[1..<(source.rank - 1)].product
-    return TensorType(element, [source.shape[0], source.shape[source.rank - 1].ceilDivided(by: Dim(width)), k, Dim(width)])
+    return TensorType(
+      element, [source.shape[0], source.shape[source.rank - 1].ceilDivided(by: Dim(width)), k, Dim(width)])
   }
 }
 

@@ -23,7 +23,8 @@ public struct KnobSpace: Sendable {
   public var choices: [(name: String, values: [Int])]
   public var isLegal: @Sendable (Knobs) -> Bool
 
-  public init(_ choices: [(name: String, values: [Int])], isLegal: @escaping @Sendable (Knobs) -> Bool = { _ in true }) {
+  public init(_ choices: [(name: String, values: [Int])], isLegal: @escaping @Sendable (Knobs) -> Bool = { _ in true })
+  {
     self.choices = choices
     self.isLegal = isLegal
   }

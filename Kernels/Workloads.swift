@@ -151,7 +151,11 @@ public struct ElementwiseWorkload: Hashable, Sendable, Codable {
 /// Elements copied from one view to another of the same shape; `y[i] = x[i]` where the view of x may be a transpose,
 /// a slice or a broadcast. With padding: x is `shape − before − after` large and stands at offset `before` in y.
 public struct MovementWorkload: Hashable, Sendable, Codable {
-  public enum Padding: Hashable, Sendable, Codable { case none, constant(Scalar), edge, reflect, wrap }
+  public enum Padding: Hashable, Sendable, Codable {
+    case none
+    case constant(Scalar)
+    case edge, reflect, wrap
+  }
   public var x: View
   public var before: [Dim]
   public var padding: Padding
@@ -169,7 +173,10 @@ public struct MovementWorkload: Hashable, Sendable, Codable {
 
 /// A window moved over space dimensions; maximum, or mean with or without the padding counted.
 public struct PoolWorkload: Hashable, Sendable, Codable {
-  public enum Kind: Hashable, Sendable, Codable { case maximum, average(countsPadding: Bool) }
+  public enum Kind: Hashable, Sendable, Codable {
+    case maximum
+    case average(countsPadding: Bool)
+  }
   public var kind: Kind
   /// Dimensions n, space…, channel.
   public var x: View
@@ -182,7 +189,8 @@ public struct PoolWorkload: Hashable, Sendable, Codable {
   public var output: View
 
   public init(
-    kind: Kind, x: View, window: [Int], strides: [Int], dilations: [Int], padsBefore: [Int], padsAfter: [Int], output: View
+    kind: Kind, x: View, window: [Int], strides: [Int], dilations: [Int], padsBefore: [Int], padsAfter: [Int],
+    output: View
   ) {
     self.kind = kind
     self.x = x

@@ -12,11 +12,14 @@ struct ImplicitGEMM: KernelTemplate {
 
   func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
     guard case .convolution(let w) = workload, w.x.element == .float32, w.w.element == .float32 else { return nil }
-    guard (1...3).contains(w.strides.count), w.x.shape.last!.constant != nil, w.w.shape.last!.constant != nil else { return nil }
+    guard (1...3).contains(w.strides.count), w.x.shape.last!.constant != nil, w.w.shape.last!.constant != nil else {
+      return nil
+    }
     let tiles = RegisterTile.choices(on: machine)
     return KnobSpace([
       ("mr", Set(tiles.map(\.rows)).sorted()), ("nr", Set(tiles.map(\.columns)).sorted()),
-      ("tileH", [1, 2, 3, 4, 6, 7, 8, 12, 14, 16, 24, 28, 32]), ("tileW", [1, 6, 7, 8, 12, 14, 16, 24, 28, 32, 48, 56, 64, 96, 128]),
+      ("tileH", [1, 2, 3, 4, 6, 7, 8, 12, 14, 16, 24, 28, 32]),
+      ("tileW", [1, 6, 7, 8, 12, 14, 16, 24, 28, 32, 48, 56, 64, 96, 128]),
       ("nc", [1, 2, 3, 4, 6, 8, 12, 16, 32, 64]), ("unroll", [1, 2, 4, 8]),
     ]) { knobs in tiles.contains(RegisterTile(rows: knobs["mr"], columns: knobs["nr"])) }
   }
@@ -27,7 +30,9 @@ struct ImplicitGEMM: KernelTemplate {
     let w = given.withThreeDimensions
     var tile = RegisterTile.best(on: machine)
     let (channels, outputs) = (w.w.shape[4].constant!, w.w.shape[5].constant!)
-    if outputs <= machine.lanes { tile = RegisterTile(rows: min(12, machine.vectorRegisters - 4), columns: machine.lanes) }
+    if outputs <= machine.lanes {
+      tile = RegisterTile(rows: min(12, machine.vectorRegisters - 4), columns: machine.lanes)
+    }
     let size = (h: w.epilogue.output.shape[2].constant, w: w.epilogue.output.shape[3].constant)
     let budget = machine.cacheBytes[1] / 3 / 4
     func patch(_ h: Int, _ width: Int) -> Int {
@@ -47,7 +52,7 @@ struct ImplicitGEMM: KernelTemplate {
       let rectangles = ((h + tileH - 1) / tileH) * ((width + tileW - 1) / tileW) * (w.x.shape[0].constant ?? 1)
       while nc > 1, rectangles * ((panels + nc - 1) / nc) < 8 { nc = (nc + 1) / 2 }
     }
-    return ["mr": tile.rows, "nr": tile.columns, "tileH": tileH, "tileW": tileW, "nc": nc, "unroll": channels % 4 == 0 ? 4 : 1]
+    return ["mr": tile.rows, "nr": tile.columns, "tileH": tileH, "tileW": tileW, "nc": nc, "unroll": 4]
   }
 
   /// The size of equal parts of `size`, none over `most`.
@@ -58,7 +63,8 @@ struct ImplicitGEMM: KernelTemplate {
 
   func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?] {
     guard case .convolution(let w) = workload else { preconditionFailure("a convolution") }
-    return [nil, WeightPacking(source: w.w, width: knobs["nr"], element: .float32)] + w.epilogue.operands.map { _ in nil }
+    return [nil, WeightPacking(source: w.w, width: knobs["nr"], element: .float32)]
+      + w.epilogue.operands.map { _ in nil }
   }
 
   func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
@@ -149,24 +155,71 @@ private struct ConvolutionProgram {
     return b.finish()
   }
 
+  /// Steps of k that lie side by side both in a row of the patch and in a panel: channels, and the taps of a row
+  /// where they are not spread out.
+  private var run: Int { w.dilations[2] == 1 ? taps[2] * channels : channels }
+  private var runs: Int { taps.reduce(1, *) * channels / run }
+  /// Runs taken at a time, so that their part of a panel stays in the level-2 cache beside the patch.
+  private var runsPerPiece: Int { min(runs, max(1, machine.cacheBytes[1] / 4 / (run * nr * 4))) }
+
   /// One rectangle of positions, one range of output channels.
   private func task(_ n: Tile, _ group: Tile, _ d: Tile, _ h: Tile, _ v: Tile, _ column: Tile) {
     let shape = w.epilogue.output.shape
     let height = (b.size(shape[2]) - h).minimum(b.index(tileH))
     let width = (b.size(shape[3]) - v).minimum(b.index(tileW))
-    let patch = b.allocate(BufferType(.float32, [Dim(taps[0] * patchHeight * patchWidth), Dim(channels)], space: .local))
-    PatchCopy(w: w, machine: machine, channels: channels, taps: taps, patchHeight: patchHeight, patchWidth: patchWidth, b: b, x: x)
-      .copy(to: patch, n: n, group: group, at: [d, h, v], height: height, width: width)
-    let positions = height * width
-    let places = numberPositions(height, width)
-    b.loop(from: column, to: (column + columnsPerTask).minimum(b.index(outputs)), step: nr) { j in
-      b.loop(to: positions, step: mr) { i in
-        let row = places.load([.span(i, 0), .at(b.index(0))], shape: [mr, 1])
-        let place = places.load([.span(i, 0), .at(b.index(1))], shape: [mr, 1])
-        let sum = accumulate(patch, row, place, group, j)
-        let position = BlockPosition(
-          rows: [.at(n), .at(d), .gather(row + h, 0), .gather(place + v, 0)], column: group * outputs + j)
-        store(sum, position, positions - i, b.index(outputs) - j)
+    // Rows of the patch; then two dimensions that step alike: where a position begins, and steps of a run from there.
+    let rowLength = Dim(patchWidth * channels)
+    let patch = b.allocate(
+      BufferType(
+        .float32, [Dim(taps[0] * patchHeight), rowLength, Dim(run)], strides: [rowLength, 1, 1], space: .local))
+    PatchCopy(
+      w: w, machine: machine, channels: channels, taps: taps, patchHeight: patchHeight, patchWidth: patchWidth, b: b,
+      x: x
+    )
+    .copy(to: patch, n: n, group: group, at: [d, h, v], height: height, width: width)
+    let task = Task(
+      n: n, group: group, d: d, h: h, v: v, column: column,
+      columnEnd: (column + columnsPerTask).minimum(b.index(outputs)), positions: height * width, patch: patch,
+      places: numberPositions(height, width))
+    if runsPerPiece == runs {
+      forBlocks(task) { i, j in
+        finish(
+          accumulate(task, b.constant(0, .float32, [mr, nr]), i, j, from: b.index(0), to: b.index(runs)), task, i, j)
+      }
+    } else {
+      inPieces(task)
+    }
+  }
+
+  private struct Task {
+    var n, group, d, h, v, column, columnEnd, positions: Tile
+    var patch, places: TileBuffer
+  }
+
+  private func forBlocks(_ task: Task, _ body: (Tile, Tile) -> Void) {
+    b.loop(from: task.column, to: task.columnEnd, step: nr) { j in
+      b.loop(to: task.positions, step: mr) { i in body(i, j) }
+    }
+  }
+
+  /// Partial sums wait in local memory until the last piece of k is added.
+  private func inPieces(_ task: Task) {
+    let blocks = (tileH * tileW + mr - 1) / mr
+    let partial = b.allocate(
+      BufferType(.float32, [Dim(columnsPerTask / nr), Dim(blocks), Dim(mr), Dim(nr)], space: .local))
+    func slot(_ i: Tile, _ j: Tile) -> [TileBuffer.Index] {
+      [.at((j - task.column) / nr), .at(i / mr), .span(b.index(0), 0), .span(b.index(0), 1)]
+    }
+    forBlocks(task) { i, j in partial.store(b.constant(0, .float32, [mr, nr]), slot(i, j)) }
+    b.loop(to: b.index(runs), step: runsPerPiece) { start in
+      let end = (start + runsPerPiece).minimum(b.index(runs))
+      forBlocks(task) { i, j in
+        let sum = accumulate(task, partial.load(slot(i, j), shape: [mr, nr]), i, j, from: start, to: end)
+        b.when(end.less(b.index(runs))) {
+          partial.store(sum, slot(i, j))
+        } otherwise: {
+          finish(sum, task, i, j)
+        }
       }
     }
   }
@@ -186,28 +239,41 @@ private struct ConvolutionProgram {
     return places
   }
 
-  /// The sum over taps and channels for one register tile.
-  private func accumulate(_ patch: TileBuffer, _ row: Tile, _ place: Tile, _ group: Tile, _ j: Tile) -> Tile {
-    let first = row * (w.strides[1] * patchWidth) + place * w.strides[2]
+  private func rows(_ task: Task, _ i: Tile) -> (row: Tile, place: Tile) {
+    func look(_ which: Int) -> Tile { task.places.load([.span(i, 0), .at(b.index(which))], shape: [mr, 1]) }
+    return (look(0), look(1))
+  }
+
+  /// Adds the products of some runs of k to one register tile.
+  private func accumulate(_ task: Task, _ initial: Tile, _ i: Tile, _ j: Tile, from: Tile, to: Tile) -> Tile {
+    let (row, place) = rows(task, i)
+    let (firstRow, firstColumn) = (row * w.strides[1], place * (w.strides[2] * channels))
     let panel = j / nr
     let zero = b.index(0)
-    // One loop over taps; loops over each dimension would cost more than the divisions by constants.
-    return b.loop(to: b.index(taps.reduce(1, *)), carrying: [b.constant(0, .float32, [mr, nr])]) { tap, carried in
-      let (td, rest) = (tap / (taps[1] * taps[2]), tap % (taps[1] * taps[2]))
-      let offset = (td * patchHeight + (rest / taps[2]) * w.dilations[1]) * patchWidth + (rest % taps[2]) * w.dilations[2]
-      let rows = first + offset
-      let start = tap * channels
+    let perRow = taps[2] * channels / run
+    // One loop over runs; loops over each dimension would cost more than the divisions by constants.
+    return b.loop(from: from, to: to, carrying: [initial]) { number, carried in
+      let (line, tap) = (number / perRow, number % perRow)
+      let offset = line / taps[1] * patchHeight + line % taps[1] * w.dilations[1]
+      let rows = firstRow + offset
+      let columns = firstColumn + tap * (w.dilations[2] * channels)
+      let start = number * run
       return [
-        b.accumulate(carried[0], to: b.index(channels), unroll: unroll) { c in
-          patch.load([.gather(rows, 0), .at(c)], shape: [mr, 1])
-        } _: { c in
-          panels.load([.at(group), .at(panel), .at(start + c), .span(zero, 1)], shape: [1, nr])
+        b.accumulate(carried[0], to: b.index(run), unroll: unroll) { k in
+          task.patch.load([.gather(rows, 0), .gather(columns, 0), .at(k)], shape: [mr, 1])
+        } _: { k in
+          panels.load([.at(task.group), .at(panel), .at(start + k), .span(zero, 1)], shape: [1, nr])
         }
       ]
     }[0]
   }
 
-  private func store(_ sum: Tile, _ position: BlockPosition, _ rowsLeft: Tile, _ columnsLeft: Tile) {
+  private func finish(_ sum: Tile, _ task: Task, _ i: Tile, _ j: Tile) {
+    let (row, place) = rows(task, i)
+    let position = BlockPosition(
+      rows: [.at(task.n), .at(task.d), .gather(row + task.h, 0), .gather(place + task.v, 0)],
+      column: task.group * outputs + j)
+    let (rowsLeft, columnsLeft) = (task.positions - i, b.index(outputs) - j)
     let columnsFit = outputs % nr == 0
     func store(rowLimit: Tile?, columnLimit: Tile?) {
       w.epilogue.store(sum, to: y, operands, at: position, rowLimit: rowLimit, columnLimit: columnLimit, in: b)

@@ -15,7 +15,7 @@ struct PatchCopy {
   let x: TileBuffer
 
   /// - Parameters:
-  ///   - patch: `[taps[0] · patchHeight · patchWidth, channels]`
+  ///   - patch: `[taps[0] · patchHeight, patchWidth · channels, …]`, the last dimension stepping like the one before it.
   ///   - position: the rectangle's first output position: d, h, w.
   ///   - height, width: how many output rows and columns the rectangle has.
   func copy(to patch: TileBuffer, n: Tile, group: Tile, at position: [Tile], height: Tile, width: Tile) {
@@ -32,14 +32,14 @@ struct PatchCopy {
       let d = start[0] + td * w.dilations[0]
       b.loop(to: rows) { r in
         let h = start[1] + r
-        let base = (td * patchHeight + r) * patchWidth
+        let line = td * patchHeight + r
         let inside = zero.lessEqual(d).and(d.less(sizes[0])).and(zero.lessEqual(h)).and(h.less(sizes[1]))
         b.when(inside) {
-          clear(patch, from: base, count: lower)
-          row(patch, base + lower, [.at(n), .at(d), .at(h)], start[2] + lower, count: upper - lower, firstChannel)
-          clear(patch, from: base + upper, count: columns - upper)
+          clear(patch, line, from: zero, count: lower)
+          row(patch, line, lower, [.at(n), .at(d), .at(h)], start[2] + lower, count: upper - lower, firstChannel)
+          clear(patch, line, from: upper, count: columns - upper)
         } otherwise: {
-          clear(patch, from: base, count: columns)
+          clear(patch, line, from: zero, count: columns)
         }
       }
     }
@@ -48,13 +48,16 @@ struct PatchCopy {
   private var isChannelsInnermost: Bool { w.x.strides[4] == 1 || channels == 1 }
 
   /// `count` positions of one row of the image.
-  private func row(_ patch: TileBuffer, _ to: Tile, _ outer: [TileBuffer.Index], _ from: Tile, count: Tile, _ firstChannel: Tile) {
+  private func row(
+    _ patch: TileBuffer, _ line: Tile, _ to: Tile, _ outer: [TileBuffer.Index], _ from: Tile, count: Tile,
+    _ firstChannel: Tile
+  ) {
     let lanes = machine.lanes
     if isChannelsInnermost {
       b.loop(to: count) { i in
         vectors(of: channels) { c, length in
           let tile = x.load(outer + [.at(from + i), .span(firstChannel + c, 0)], shape: [length])
-          patch.store(tile, [.at(to + i), .span(b.index(c), 0)])
+          patch.store(tile, [.at(line), .span((to + i) * channels + c, 0), .at(b.index(0))])
         }
       }
       return
@@ -64,17 +67,19 @@ struct PatchCopy {
     b.loop(to: b.index(channels)) { c in
       func move(_ i: Tile, limit: Tile?) {
         let tile = x.load(outer + [.span(from + i, 0), .at(firstChannel + c)], shape: [lanes], limits: [limit])
-        patch.store(tile, [.span(to + i, 0), .at(c)], limits: [limit])
+        patch.store(
+          tile, [.at(line), .span((to + i) * channels + c, 0, step: channels), .at(b.index(0))], limits: [limit])
       }
       b.loop(to: whole, step: lanes) { move($0, limit: nil) }
       b.when(whole.less(count)) { move(whole, limit: count - whole) }
     }
   }
 
-  private func clear(_ patch: TileBuffer, from: Tile, count: Tile) {
+  private func clear(_ patch: TileBuffer, _ line: Tile, from: Tile, count: Tile) {
     b.loop(to: count) { i in
       vectors(of: channels) { c, length in
-        patch.store(b.constant(0, .float32, [length]), [.at(from + i), .span(b.index(c), 0)])
+        patch.store(
+          b.constant(0, .float32, [length]), [.at(line), .span((from + i) * channels + c, 0), .at(b.index(0))])
       }
     }
   }

@@ -10,7 +10,9 @@ struct PackedMatmul: KernelTemplate {
   let name = "matmul.packed"
 
   func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
-    guard case .matmul(let w) = workload, w.bIsConstant, w.a.element == .float32, w.b.element == .float32 else { return nil }
+    guard case .matmul(let w) = workload, w.bIsConstant, w.a.element == .float32, w.b.element == .float32 else {
+      return nil
+    }
     let tiles = RegisterTile.choices(on: machine)
     return KnobSpace([
       ("mr", Set(tiles.map(\.rows)).sorted()), ("nr", Set(tiles.map(\.columns)).sorted()),
@@ -43,7 +45,8 @@ struct PackedMatmul: KernelTemplate {
 
   func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?] {
     guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
-    return [nil, WeightPacking(source: w.b, width: knobs["nr"], element: .float32)] + w.epilogue.operands.map { _ in nil }
+    return [nil, WeightPacking(source: w.b, width: knobs["nr"], element: .float32)]
+      + w.epilogue.operands.map { _ in nil }
   }
 
   func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
@@ -113,7 +116,9 @@ private struct MatmulProgram {
       partial.store(zero, [.at((i - row) / mr), .at((j - column) / nr), .span(b.index(0), 0), .span(b.index(0), 1)])
     }
     b.loop(to: k, step: kc) { start in
-      piece(batch, row, rowEnd, column, columnEnd, from: start, count: (k - start).minimum(b.index(kc)), packed, partial: partial)
+      piece(
+        batch, row, rowEnd, column, columnEnd, from: start, count: (k - start).minimum(b.index(kc)), packed,
+        partial: partial)
     }
   }
 
@@ -140,7 +145,9 @@ private struct MatmulProgram {
         if let packed { return packed.load([.at(blockRow), .at(step), .span(zeroIndex, 0)], shape: [mr, 1]) }
         return a.load([.at(batch), .gather(rows, 0), .at(start + step)], shape: [mr, 1])
       } _: { step in
-        panels.load([.at(w.b.strides[0] == 0 ? zeroIndex : batch), .at(panel), .at(start + step), .span(zeroIndex, 1)], shape: [1, nr])
+        panels.load(
+          [.at(w.b.strides[0] == 0 ? zeroIndex : batch), .at(panel), .at(start + step), .span(zeroIndex, 1)],
+          shape: [1, nr])
       }
       guard let partial else { return finish(sum, batch, i, j) }
       b.when((start + count).less(k)) {
@@ -165,8 +172,10 @@ private struct MatmulProgram {
       let blockRow = (i - row) / mr
       let rows = (b.iota([packedRows], dimension: 0) + i).minimum(m - 1)
       func move(_ step: Tile, limit: Tile?) {
-        let block = a.load([.at(batch), .gather(rows, 0), .span(start + step, 1)], shape: [packedRows, lanes], limits: [nil, limit])
-        packed.store(block.transpose([1, 0]), [.at(blockRow), .span(step, 0), .span(b.index(0), 1)], limits: [limit, nil])
+        let block = a.load(
+          [.at(batch), .gather(rows, 0), .span(start + step, 1)], shape: [packedRows, lanes], limits: [nil, limit])
+        packed.store(
+          block.transpose([1, 0]), [.at(blockRow), .span(step, 0), .span(b.index(0), 1)], limits: [limit, nil])
       }
       let whole = count / lanes * lanes
       b.loop(to: whole, step: lanes) { move($0, limit: nil) }

@@ -14,7 +14,8 @@ public struct RegisterTile: Hashable, Sendable {
     let lanes = machine.lanes
     return [1, 2, 3, 4].flatMap { vectors in
       (1...max(1, (machine.vectorRegisters - 1) / vectors - 1)).compactMap { rows in
-        rows * vectors + vectors + 1 <= machine.vectorRegisters ? RegisterTile(rows: rows, columns: vectors * lanes) : nil
+        rows * vectors + vectors + 1 <= machine.vectorRegisters
+          ? RegisterTile(rows: rows, columns: vectors * lanes) : nil
       }
     }
   }
@@ -28,7 +29,9 @@ public struct RegisterTile: Hashable, Sendable {
 
 extension TileBuilder {
   /// acc + Σ over `count` steps of a's column times b's row; `column(k)` is `[rows, 1]`, `row(k)` is `[1, columns]`.
-  func accumulate(_ accumulator: Tile, to count: Tile, unroll: Int, _ column: (Tile) -> Tile, _ row: (Tile) -> Tile) -> Tile {
+  func accumulate(_ accumulator: Tile, to count: Tile, unroll: Int, _ column: (Tile) -> Tile, _ row: (Tile) -> Tile)
+    -> Tile
+  {
     loop(.unrolled(by: unroll), to: count, carrying: [accumulator]) { k, carried in
       [carried[0].addingDot(column(k), row(k))]
     }[0]
@@ -62,7 +65,8 @@ extension Epilogue {
 
   /// An operand's elements for a block, as few as its strides of 0 leave: a row, a column, one, or all.
   private func load(
-    _ view: View, _ buffer: TileBuffer, _ shape: [Int], _ position: BlockPosition, _ rowLimit: Tile?, _ columnLimit: Tile?
+    _ view: View, _ buffer: TileBuffer, _ shape: [Int], _ position: BlockPosition, _ rowLimit: Tile?,
+    _ columnLimit: Tile?
   ) -> Tile {
     let last = view.rank - 1
     let variesAlongColumns = view.strides[last] != 0
@@ -72,11 +76,15 @@ extension Epilogue {
     }
     // Where a stride is 0 any index will do: the first one.
     let zero = position.column - position.column
-    let outer: [TileBuffer.Index] = zip(position.rows, view.strides).map { index, stride in stride == 0 ? .at(zero) : index }
+    let outer: [TileBuffer.Index] = zip(position.rows, view.strides).map { index, stride in
+      stride == 0 ? .at(zero) : index
+    }
     switch (variesAlongRows, variesAlongColumns) {
     case (false, false): return buffer.load(outer + [.at(zero)], shape: [])
     case (false, true):
-      return buffer.load(outer + [.span(position.column, 0)], shape: [shape[1]], limits: [columnLimit]).reshape([1, shape[1]])
+      return buffer.load(outer + [.span(position.column, 0)], shape: [shape[1]], limits: [columnLimit]).reshape([
+        1, shape[1],
+      ])
     case (true, false):
       return buffer.load(outer + [.at(zero)], shape: [shape[0]], limits: [rowLimit]).reshape([shape[0], 1])
     case (true, true):

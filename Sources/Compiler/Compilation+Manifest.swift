@@ -8,7 +8,8 @@ extension Compilation {
     let variants = plans.map { plan in
       let kernels = plan.kernels.map { kernel in
         let knobs = kernel.knobs.values.sorted { $0.key < $1.key }.map { "\(quoted($0.key)):\($0.value)" }
-        return "{\"name\":\(quoted(kernel.name)),\"template\":\(quoted(kernel.template)),\"tuned\":false,\"knobs\":{\(knobs.joined(separator: ","))}}"
+        return
+          "{\"name\":\(quoted(kernel.name)),\"template\":\(quoted(kernel.template)),\"tuned\":false,\"knobs\":{\(knobs.joined(separator: ","))}}"
       }
       let steps = plan.steps.map { step in
         "{\"kernel\":\(step.kernel),\"nodes\":[\(step.origins.map { quoted($0) }.joined(separator: ","))]}"

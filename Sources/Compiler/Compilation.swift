@@ -133,7 +133,9 @@ public struct Compilation: Sendable {
         let i = next.add(1, ordering: .relaxed).oldValue
         guard i < plan.kernels.count else { return }
         options.progress("compiling \(plan.kernels[i].name) for \(target.name)", i, plan.kernels.count)
-        let result = Result { try Backend.compile(program(plan.kernels[i], for: target), for: target, symbols: symbols) }
+        let result = Result {
+          try Backend.compile(program(plan.kernels[i], for: target), for: target, symbols: symbols)
+        }
         results.withLock { $0[i] = result }
       }
     }
@@ -146,7 +148,9 @@ public struct Compilation: Sendable {
       inputs: graph.inputs.map { .init(name: graph[$0].name ?? "", type: graph.type($0)) },
       outputs: graph.outputs.map { .init(name: $0.name, type: graph.type($0.value)) },
       symbols: symbols, constraints: [],
-      launches: plan.steps.map { .init(kernel: "\(plan.kernels[$0.kernel].name)__\(target.symbolSuffix)", buffers: $0.buffers) },
+      launches: plan.steps.map {
+        .init(kernel: "\(plan.kernels[$0.kernel].name)__\(target.symbolSuffix)", buffers: $0.buffers)
+      },
       arenaBytes: plan.arenaBytes, localBytes: localBytes)
   }
 }

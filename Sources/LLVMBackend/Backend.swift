@@ -29,7 +29,8 @@ public enum Backend {
   }
 
   /// Compiles a host program's `shape` and `run`.
-  public static func compile(_ program: HostProgram, for target: Target, as form: CodeForm = .object) throws -> [UInt8] {
+  public static func compile(_ program: HostProgram, for target: Target, as form: CodeForm = .object) throws -> [UInt8]
+  {
     let module = try Module("host", for: target)
     HostLowering(e: Emitter(module, target: target), program: program, suffix: target.symbolSuffix).lower()
     module.verify()

@@ -20,17 +20,21 @@ public struct Target: Hashable, Sendable {
   public static let all: [Target] = [x86_64_v4, x86_64_v3, x86_64_v2]
 
   public static let x86_64_v4 = Target(
-    machine: Machine(name: "x86-64-v4", vectorBytes: 64, vectorRegisters: 32, hasFMA: true, cacheBytes: [32 << 10, 1 << 20, 2 << 20]),
+    machine: Machine(
+      name: "x86-64-v4", vectorBytes: 64, vectorRegisters: 32, hasFMA: true, cacheBytes: [32 << 10, 1 << 20, 2 << 20]),
     triple: "x86_64-unknown-linux-gnu", cpu: "x86-64-v4", tune: "skylake-avx512", featureString: "-prefer-256-bit",
     requiredFeatures: v3Features + ["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"])
 
   public static let x86_64_v3 = Target(
-    machine: Machine(name: "x86-64-v3", vectorBytes: 32, vectorRegisters: 16, hasFMA: true, cacheBytes: [32 << 10, 512 << 10, 2 << 20]),
+    machine: Machine(
+      name: "x86-64-v3", vectorBytes: 32, vectorRegisters: 16, hasFMA: true, cacheBytes: [32 << 10, 512 << 10, 2 << 20]),
     triple: "x86_64-unknown-linux-gnu", cpu: "x86-64-v3", tune: "znver3", featureString: "",
     requiredFeatures: v3Features)
 
   public static let x86_64_v2 = Target(
-    machine: Machine(name: "x86-64-v2", vectorBytes: 16, vectorRegisters: 16, hasFMA: false, cacheBytes: [32 << 10, 256 << 10, 2 << 20]),
+    machine: Machine(
+      name: "x86-64-v2", vectorBytes: 16, vectorRegisters: 16, hasFMA: false,
+      cacheBytes: [32 << 10, 256 << 10, 2 << 20]),
     triple: "x86_64-unknown-linux-gnu", cpu: "x86-64-v2", tune: "generic", featureString: "",
     requiredFeatures: v2Features)
 

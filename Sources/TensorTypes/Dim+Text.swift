@@ -31,7 +31,9 @@ extension Dim.Atom: CustomStringConvertible {
 
 extension Dim {
   static func isPlain(_ name: String) -> Bool {
-    guard let first = name.utf8.first, isLetter(first), !["floor", "mod", "min", "max"].contains(name) else { return false }
+    guard let first = name.utf8.first, isLetter(first), !["floor", "mod", "min", "max"].contains(name) else {
+      return false
+    }
     return name.utf8.allSatisfy { isLetter($0) || isDigit($0) }
   }
 
@@ -109,7 +111,9 @@ private struct DimParser {
     let start = position
     while position < text.count, isDigit(text[position]) { position += 1 }
     if position > start {
-      guard let value = Int(String(decoding: text[start..<position], as: UTF8.self)) else { throw failure("a smaller number") }
+      guard let value = Int(String(decoding: text[start..<position], as: UTF8.self)) else {
+        throw failure("a smaller number")
+      }
       return Dim(value)
     }
     while position < text.count, isLetter(text[position]) || isDigit(text[position]) { position += 1 }

@@ -54,7 +54,9 @@ public struct Dim: Hashable, Sendable {
 
   /// The name this is, if it is nothing but one symbol.
   public var name: String? {
-    if terms.count == 1, terms[0].coefficient == 1, terms[0].factors.count == 1, case .symbol(let s) = terms[0].factors[0] {
+    if terms.count == 1, terms[0].coefficient == 1, terms[0].factors.count == 1,
+      case .symbol(let s) = terms[0].factors[0]
+    {
       return s
     }
     return nil

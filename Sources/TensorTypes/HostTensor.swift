@@ -26,7 +26,9 @@ public struct HostTensor: Sendable {
     }
 
     /// Fresh memory, filled by `initialize`, aligned to 64 bytes.
-    public static func make(byteCount: Int, _ initialize: (UnsafeMutableRawBufferPointer) throws -> Void) rethrows -> Storage {
+    public static func make(byteCount: Int, _ initialize: (UnsafeMutableRawBufferPointer) throws -> Void) rethrows
+      -> Storage
+    {
       let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: byteCount, alignment: 64)
       do { try initialize(memory) } catch {
         memory.deallocate()

@@ -80,7 +80,8 @@ public struct Tile {
   /// `self[m, n] + Σₖ a[m, k] · b[k, n]`
   public func addingDot(_ a: Tile, _ b: Tile) -> Tile {
     precondition(
-      shape.count == 2 && a.shape == [shape[0], b.shape[0]] && b.shape[1] == shape[1], "dot of \(a.shape) and \(b.shape) into \(shape)")
+      shape.count == 2 && a.shape == [shape[0], b.shape[0]] && b.shape[1] == shape[1],
+      "dot of \(a.shape) and \(b.shape) into \(shape)")
     return builder.emit(.dot(accumulator: value, a.value, b.value), element, shape)
   }
 }

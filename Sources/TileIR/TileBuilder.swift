@@ -96,14 +96,18 @@ public final class TileBuilder {
   ) -> [Tile] {
     let lower = lower ?? index(0)
     let induction = Tile(value: newValue(.tile(.int64, [])), element: .int64, shape: [], builder: self)
-    let arguments = initial.map { Tile(value: newValue(types[$0.value.index]), element: $0.element, shape: $0.shape, builder: self) }
+    let arguments = initial.map {
+      Tile(value: newValue(types[$0.value.index]), element: $0.element, shape: $0.shape, builder: self)
+    }
     blocks.append(Block())
     let yields = body(induction, arguments)
     let block = blocks.removeLast()
     precondition(
       yields.map(\.shape) == initial.map(\.shape) && yields.map(\.element) == initial.map(\.element),
       "a loop yields what it carries")
-    let results = initial.map { Tile(value: newValue(types[$0.value.index]), element: $0.element, shape: $0.shape, builder: self) }
+    let results = initial.map {
+      Tile(value: newValue(types[$0.value.index]), element: $0.element, shape: $0.shape, builder: self)
+    }
     let loop = Loop(
       mapping: mapping, induction: induction.value, lower: lower.value, upper: upper.value, step: step,
       initial: initial.map(\.value), arguments: arguments.map(\.value), body: block, yields: yields.map(\.value))

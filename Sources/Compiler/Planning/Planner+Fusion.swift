@@ -14,10 +14,14 @@ extension Planner {
       guard graph[id].op is Elementwise else { continue }
       let operands = graph[id].operands.compactMap { $0 }
       let ready = operands.map { firstNeeded($0) }
-      guard let last = ready.compactMap({ $0 }).max(), canEndInElementwise(last), epilogues[last] == nil else { continue }
+      guard let last = ready.compactMap({ $0 }).max(), canEndInElementwise(last), epilogues[last] == nil else {
+        continue
+      }
       let result = graph[last].results[0]
       let isSole = uses[result.index].allSatisfy { $0 == id } && !graph.outputs.contains { $0.value == result }
-      guard operands.contains(result), isSole, graph.type(result).shape == graph.type(graph[id].results[0]).shape else { continue }
+      guard operands.contains(result), isSole, graph.type(result).shape == graph.type(graph[id].results[0]).shape else {
+        continue
+      }
       // Nothing but the kernel itself may be as late as the kernel.
       guard zip(operands, ready).allSatisfy({ $0 == result || $1.map { $0 < last } ?? true }) else { continue }
       epilogues[last] = id
@@ -61,14 +65,17 @@ extension Planner {
       guard let op = graph[id].op as? Concat else { continue }
       let operands = graph[id].operands.map { $0! }
       let result = graph[id].results[0]
-      guard homes[result] != nil || operands.contains(where: { homes[$0] == nil && isComputedByKernel($0) }) else { continue }
+      guard homes[result] != nil || operands.contains(where: { homes[$0] == nil && isComputedByKernel($0) }) else {
+        continue
+      }
       if homes[result] == nil, let whole = commonHome(op, operands) {
         homes[result] = whole
         continue
       }
       let home = homes[result] ?? newStorage(graph.type(result))
       homes[result] = home
-      for (operand, piece) in zip(operands, pieces(of: home, op, operands)) where homes[operand] == nil && isComputedByKernel(operand) {
+      for (operand, piece) in zip(operands, pieces(of: home, op, operands))
+      where homes[operand] == nil && isComputedByKernel(operand) {
         homes[operand] = piece
       }
     }

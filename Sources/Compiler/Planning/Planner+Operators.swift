@@ -28,7 +28,9 @@ extension Planner {
     case let op as Resize: try plan(op, node)
     case let op as Iota:
       let output = complete(node)
-      emit(.generate(GenerateWorkload(kind: .positions(axis: op.axis), output: output.view)), [], output, origins: origins(node))
+      emit(
+        .generate(GenerateWorkload(kind: .positions(axis: op.axis), output: output.view)), [], output,
+        origins: origins(node))
     case let op as Sizes:
       let output = complete(node)
       emit(.generate(GenerateWorkload(kind: .sizes(op.dims), output: output.view)), [], output, origins: origins(node))
@@ -36,7 +38,9 @@ extension Planner {
     }
   }
 
-  func origins(_ node: NodeID) -> [String?] { [graph[node].origin] + (epilogues[node].map { [graph[$0].origin] } ?? []) }
+  func origins(_ node: NodeID) -> [String?] {
+    [graph[node].origin] + (epilogues[node].map { [graph[$0].origin] } ?? [])
+  }
 
   /// Places the result of a node that is a kernel and returns where it goes.
   mutating func complete(_ node: NodeID) -> Placement {
@@ -103,7 +107,9 @@ extension Planner {
       if arrange(operands[i].view) == nil {
         // Copied to the output's shape it lies as regularly as the output does.
         let copy = newStorage(TensorType(operands[i].view.element, shape))
-        emit(.movement(MovementWorkload(x: operands[i].view, output: copy.view)), [operands[i]], copy, origins: origins(node))
+        emit(
+          .movement(MovementWorkload(x: operands[i].view, output: copy.view)), [operands[i]], copy,
+          origins: origins(node))
         operands[i] = copy
       }
       guard let view = arrange(operands[i].view) else { return nil }
@@ -123,7 +129,8 @@ extension Planner {
       View(view.element, kept, strides: Self.insertingReduced(view, op, rank: x.view.rank))
     }!
     let workload = ReductionWorkload(
-      function: op.function, prologue: Expression(inputs: [type]) { $0.input(0) }, inputs: [x.view], axes: op.axes.sorted(),
+      function: op.function, prologue: Expression(inputs: [type]) { $0.input(0) }, inputs: [x.view],
+      axes: op.axes.sorted(),
       epilogue: arranged.epilogue)
     emit(.reduction(workload), [x] + arranged.operands, output, origins: origins(node))
   }
@@ -162,7 +169,9 @@ extension Planner {
     leading: Expression?, _ parameters: [Placement]
   ) throws {
     let output = complete(node)
-    func arrange(_ view: View) -> View? { View(view.element, order.map { view.shape[$0] }, strides: order.map { view.strides[$0] }) }
+    func arrange(_ view: View) -> View? {
+      View(view.element, order.map { view.shape[$0] }, strides: order.map { view.strides[$0] })
+    }
     let arranged = try epilogue(node, output, leading: leading, leadingOperands: parameters, arrange)!
     let workload = NormalizationWorkload(kind: kind, x: arrange(x.view)!, rowRank: rowRank, epilogue: arranged.epilogue)
     emit(.normalization(workload), [x] + arranged.operands, output, origins: origins(node))
@@ -170,14 +179,17 @@ extension Planner {
 
   private mutating func plan(_ op: Attention, _ node: NodeID) throws {
     let operands = try graph[node].operands.compactMap { $0 }.map { try placement($0) }
-    guard op.softcap == 0, op.causalOffset == 0 || !op.causal else { return reject(node, "attention with a soft cap or a causal offset") }
+    guard op.softcap == 0, op.causalOffset == 0 || !op.causal else {
+      return reject(node, "attention with a soft cap or a causal offset")
+    }
     let value = finalResult(node)
     if homes[value] == nil, let permuted = densePermutation(value) { homes[value] = permuted }
     let output = complete(node)
     let scores = operands[0].view.shape.dropLast() + [operands[1].view.shape[2]]
     let mask = operands.count > 3 ? operands[3].broadcast(to: Array(scores)) : nil
     let workload = AttentionWorkload(
-      q: operands[0].view, k: operands[1].view, v: operands[2].view, mask: mask?.view, scale: op.scale, isCausal: op.causal,
+      q: operands[0].view, k: operands[1].view, v: operands[2].view, mask: mask?.view, scale: op.scale,
+      isCausal: op.causal,
       output: output.view)
     emit(.attention(workload), Array(operands[..<3]) + (mask.map { [$0] } ?? []), output, origins: origins(node))
   }
@@ -200,7 +212,9 @@ extension Planner {
     placements[graph[node].results[0]] = whole
     for (value, piece) in zip(operands, pieces(of: whole, op, operands)) {
       let source = try placement(value)
-      if source.storage == piece.storage, source.offset == piece.offset, source.view.strides == piece.view.strides { continue }
+      if source.storage == piece.storage, source.offset == piece.offset, source.view.strides == piece.view.strides {
+        continue
+      }
       emit(.movement(MovementWorkload(x: source.view, output: piece.view)), [source], piece, origins: origins(node))
     }
   }
@@ -256,7 +270,8 @@ extension Planner {
     var scales = [Double](repeating: 1, count: x.view.rank)
     for (axis, scale) in zip(op.axes, op.scales) { scales[axis] = scale }
     let workload = ResizeWorkload(
-      x: x.view, mode: op.mode.rawValue, coordinateMode: op.coordinateMode.rawValue, nearestMode: op.nearestMode.rawValue,
+      x: x.view, mode: op.mode.rawValue, coordinateMode: op.coordinateMode.rawValue,
+      nearestMode: op.nearestMode.rawValue,
       cubicCoefficient: op.cubicCoefficient, scales: scales, output: output.view)
     emit(.resize(workload), [x], output, origins: origins(node))
   }

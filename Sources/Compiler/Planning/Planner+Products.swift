@@ -78,14 +78,24 @@ extension Planner {
   }
 
   /// A convolution of one tap: a matrix product of positions by channels.
-  private mutating func emitPointwise(_ node: NodeID, _ x: Placement, _ w: Placement, _ output: Placement, _ order: [Int]) throws -> Bool {
+  private mutating func emitPointwise(
+    _ node: NodeID, _ x: Placement, _ w: Placement, _ output: Placement, _ order: [Int]
+  ) throws -> Bool {
     let rank = x.view.rank
-    func ordered(_ view: View) -> View { View(view.element, order.map { view.shape[$0] }, strides: order.map { view.strides[$0] }) }
+    func ordered(_ view: View) -> View {
+      View(view.element, order.map { view.shape[$0] }, strides: order.map { view.strides[$0] })
+    }
     let all: (View) -> View? = { ordered($0).collapsing(0..<rank - 1).map { $0.insertingBatch() } }
     let images: (View) -> View? = { ordered($0).collapsing(1..<rank - 1) }
-    for (arrange, collapse) in [(all, { (v: View) in v.collapsing(0..<rank - 1)?.insertingBatch() }), (images, { (v: View) in v.collapsing(1..<rank - 1) })] {
-      guard let a = collapse(x.view), arrange(output.view) != nil, let arranged = try epilogue(node, output, arrange) else { continue }
-      let b = View(w.view.element, [a.shape[0], w.view.shape[1], w.view.shape[0]], strides: [0, w.view.strides[1], w.view.strides[0]])
+    for (arrange, collapse) in [
+      (all, { (v: View) in v.collapsing(0..<rank - 1)?.insertingBatch() }),
+      (images, { (v: View) in v.collapsing(1..<rank - 1) }),
+    ] {
+      guard let a = collapse(x.view), arrange(output.view) != nil, let arranged = try epilogue(node, output, arrange)
+      else { continue }
+      let b = View(
+        w.view.element, [a.shape[0], w.view.shape[1], w.view.shape[0]],
+        strides: [0, w.view.strides[1], w.view.strides[0]])
       let workload = MatmulWorkload(a: a, b: b, bIsConstant: true, epilogue: arranged.epilogue)
       emit(.matmul(workload), [x, w] + arranged.operands, output, origins: origins(node))
       return true

@@ -110,7 +110,9 @@ struct Planner {
     if let known = placements[value] { return known }
     guard let node = graph.producer(value) else { preconditionFailure("inputs and constants are placed first") }
     try plan(node)
-    guard let placed = placements[value] else { preconditionFailure("planned values are placed: \(graph[node].op.mnemonic)") }
+    guard let placed = placements[value] else {
+      preconditionFailure("planned values are placed: \(graph[node].op.mnemonic)")
+    }
     return placed
   }
 
@@ -123,7 +125,9 @@ struct Planner {
   }
 
   func tensor(_ placement: Placement) -> (ValueID, HostTensor)? {
-    guard case .constant(let value) = storages[placement.storage].kind, let tensor = graph.constant(value) else { return nil }
+    guard case .constant(let value) = storages[placement.storage].kind, let tensor = graph.constant(value) else {
+      return nil
+    }
     return (value, tensor)
   }
 
@@ -146,7 +150,8 @@ struct Planner {
       number = kernels.count
       kernelOf[key] = number
       let family = template.name.map { $0 == "." ? "_" : String($0) }.joined()
-      kernels.append(Plan.Kernel(name: "\(family)_\(number)", template: template.name, workload: workload, knobs: knobs))
+      kernels.append(
+        Plan.Kernel(name: "\(family)_\(number)", template: template.name, workload: workload, knobs: knobs))
     }
     let packings = template.packing(for: workload, knobs: knobs, on: machine)
     var buffers: [(storage: Int, offset: Dim)] = []
@@ -192,7 +197,9 @@ struct Planner {
       let placed = try placement(output.value)
       if case .output(let number) = storages[placed.storage].kind, number == i { continue }
       let destination = newStorage(graph.type(output.value), .output(i))
-      emit(.movement(MovementWorkload(x: placed.view, output: destination.view)), [placed], destination, origins: [output.name])
+      emit(
+        .movement(MovementWorkload(x: placed.view, output: destination.view)), [placed], destination,
+        origins: [output.name])
     }
   }
 

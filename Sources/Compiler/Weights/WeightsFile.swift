@@ -13,7 +13,11 @@ enum WeightsFile {
       for weight in plan.weights {
         guard let tensor = graph.constant(at: weight.value) else { preconditionFailure("a constant") }
         let place = UnsafeMutableRawBufferPointer(rebasing: memory[weight.offset..<weight.offset + weight.byteCount])
-        if let packing = weight.packing { try pack(tensor, packing, place) } else { place.copyMemory(from: tensor.bytes) }
+        if let packing = weight.packing {
+          try pack(tensor, packing, place)
+        } else {
+          place.copyMemory(from: tensor.bytes)
+        }
       }
       count = plan.weightsBytes
     }

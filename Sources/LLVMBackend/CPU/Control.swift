@@ -23,7 +23,8 @@ extension KernelLowering {
   private func lower(_ kind: Operation.Kind, _ element: ElementType, _ shape: [Int]) -> Registers {
     switch kind {
     case .size(let dim): return tile(element, shape) { _, _, _ in size(dim) }
-    case .constant(let scalar): return tile(element, shape) { _, _, width in e.splat(e.constant(scalar, element), width) }
+    case .constant(let scalar):
+      return tile(element, shape) { _, _, width in e.splat(e.constant(scalar, element), width) }
     case .iota(let dimension):
       let inner = shape[(dimension + 1)...].reduce(1, *)
       return assemble(element, shape) { e.constant($0 / inner % shape[dimension]) }
@@ -35,7 +36,9 @@ extension KernelLowering {
     case .fma(let x, let y, let z): return map([x, y, z], element, shape) { fma($0[0], $0[1], $0[2], element) }
     case .cast(let x): return map([x], element, shape) { convert($0[0], registers(x).element, element) }
     case .bitcast(let x):
-      return map([x], element, shape) { LLVMBuildBitCast(e.builder, $0[0], e.vector(e.type(element), width($0[0])), "") }
+      return map([x], element, shape) {
+        LLVMBuildBitCast(e.builder, $0[0], e.vector(e.type(element), width($0[0])), "")
+      }
     case .broadcast(let x): return broadcast(registers(x), to: shape)
     case .reshape(let x): return reshape(registers(x), to: shape)
     case .transpose(let x, let permutation): return transpose(registers(x), permutation)
@@ -79,7 +82,9 @@ extension KernelLowering {
     for (result, value) in zip(results, last) { values[result] = value }
   }
 
-  func forEach(from lower: LLVMValueRef, to upper: LLVMValueRef, metadata: LLVMValueRef?, _ body: (LLVMValueRef) -> Void) {
+  func forEach(
+    from lower: LLVMValueRef, to upper: LLVMValueRef, metadata: LLVMValueRef?, _ body: (LLVMValueRef) -> Void
+  ) {
     _ = forEach(from: lower, to: upper, step: 1, carrying: [], metadata: metadata) { i, _ in
       body(i)
       return []

@@ -58,7 +58,8 @@ extension KernelLowering {
     return LLVMBuildSelect(b, negative, splatConstant(.integer(-1), element, like: x), magnitude, "")
   }
 
-  func binary(_ function: BinaryFunction, _ x: LLVMValueRef, _ y: LLVMValueRef, _ element: ElementType) -> LLVMValueRef {
+  func binary(_ function: BinaryFunction, _ x: LLVMValueRef, _ y: LLVMValueRef, _ element: ElementType) -> LLVMValueRef
+  {
     if element == .bfloat16 || element == .float16 {
       let wide = binary(function, convert(x, element, .float32), convert(y, element, .float32), .float32)
       return function.isComparison ? wide : convert(wide, .float32, element)
@@ -150,7 +151,8 @@ extension KernelLowering {
 
   func fma(_ x: LLVMValueRef, _ y: LLVMValueRef, _ z: LLVMValueRef, _ element: ElementType) -> LLVMValueRef {
     if element == .float16 || element == .bfloat16 {
-      let wide = fma(convert(x, element, .float32), convert(y, element, .float32), convert(z, element, .float32), .float32)
+      let wide = fma(
+        convert(x, element, .float32), convert(y, element, .float32), convert(z, element, .float32), .float32)
       return convert(wide, .float32, element)
     }
     if !element.isFloat { return LLVMBuildAdd(e.builder, LLVMBuildMul(e.builder, x, y, ""), z, "") }

@@ -182,12 +182,17 @@ final class Emitter {
   var currentBlock: LLVMBasicBlockRef { LLVMGetInsertBlock(builder) }
 
   /// Starts a function; returns its parameters.
-  func begin(_ name: String, _ parameters: [LLVMTypeRef], returns: LLVMTypeRef? = nil, exported: Bool = false) -> [LLVMValueRef] {
+  func begin(_ name: String, _ parameters: [LLVMTypeRef], returns: LLVMTypeRef? = nil, exported: Bool = false)
+    -> [LLVMValueRef]
+  {
     var types: [LLVMTypeRef?] = parameters
     let type = LLVMFunctionType(returns ?? void, &types, UInt32(types.count), 0)
     function = LLVMGetNamedFunction(module, name) ?? LLVMAddFunction(module, name, type)
     LLVMSetVisibility(function, exported ? LLVMDefaultVisibility : LLVMHiddenVisibility)
-    for (key, value) in [("target-cpu", target.cpu), ("target-features", target.featureString), ("tune-cpu", target.tune), ("frame-pointer", "none")]
+    for (key, value) in [
+      ("target-cpu", target.cpu), ("target-features", target.featureString), ("tune-cpu", target.tune),
+      ("frame-pointer", "none"),
+    ]
     where !value.isEmpty {
       LLVMAddAttributeAtIndex(
         function, UInt32(bitPattern: -1),

@@ -49,7 +49,9 @@ final class KernelLowering {
   // MARK: Values
 
   func registers(_ value: TileValue) -> Registers {
-    guard let found = values[value] else { preconditionFailure("a tile defined before its use: \(value) in \(program.name)") }
+    guard let found = values[value] else {
+      preconditionFailure("a tile defined before its use: \(value) in \(program.name)")
+    }
     return found
   }
   func scalar(_ value: TileValue) -> LLVMValueRef { registers(value).chunks[0] }
@@ -126,7 +128,8 @@ final class KernelLowering {
   private func tripCount(_ loop: Loop) -> LLVMValueRef {
     let span = LLVMBuildSub(e.builder, scalar(loop.upper), scalar(loop.lower), "")!
     if loop.step == 1 { return span }
-    return LLVMBuildSDiv(e.builder, LLVMBuildAdd(e.builder, span, e.constant(loop.step - 1), ""), e.constant(loop.step), "")
+    return LLVMBuildSDiv(
+      e.builder, LLVMBuildAdd(e.builder, span, e.constant(loop.step - 1), ""), e.constant(loop.step), "")
   }
 
   private func phaseName(_ number: Int) -> String { "\(program.name).phase\(number)" }

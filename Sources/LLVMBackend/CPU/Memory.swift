@@ -45,7 +45,9 @@ extension KernelLowering {
   }
 
   /// Address of a row's first element, and whether the row is touched at all (nil: it is).
-  private func row(_ number: Int, _ placement: Placement, _ access: Access, _ shape: [Int], _ type: LLVMTypeRef) -> (LLVMValueRef, LLVMValueRef?) {
+  private func row(_ number: Int, _ placement: Placement, _ access: Access, _ shape: [Int], _ type: LLVMTypeRef) -> (
+    LLVMValueRef, LLVMValueRef?
+  ) {
     var address = placement.base
     var touched: LLVMValueRef?
     var remaining = number
@@ -86,7 +88,9 @@ extension KernelLowering {
     return tile(element, shape) { rowNumber, offset, width in
       let (start, touched) = row(rowNumber, placement, access, shape, type)
       let mask = self.mask(touched, shape.isEmpty ? nil : access.limits[inner], offset, width)
-      let filling = e.splat(e.constant(element == .bool ? .integer(fill.double == 0 ? 0 : 1) : fill, element == .bool ? .uint8 : element), width)
+      let filling = e.splat(
+        e.constant(element == .bool ? .integer(fill.double == 0 ? 0 : 1) : fill, element == .bool ? .uint8 : element),
+        width)
       let loaded: LLVMValueRef
       if width == 1 {
         let address = shape.isEmpty ? start : e.offset(start, type, self.offset(placement, inner, offset))
@@ -173,7 +177,11 @@ extension KernelLowering {
     if let spare { return spare }
     let here = e.currentBlock
     let entry = LLVMGetEntryBasicBlock(e.function)
-    if let first = LLVMGetFirstInstruction(entry) { LLVMPositionBuilderBefore(e.builder, first) } else { e.position(at: entry!) }
+    if let first = LLVMGetFirstInstruction(entry) {
+      LLVMPositionBuilderBefore(e.builder, first)
+    } else {
+      e.position(at: entry!)
+    }
     let slot = LLVMBuildAlloca(e.builder, e.i64, "spare")!
     e.position(at: here)
     spare = slot

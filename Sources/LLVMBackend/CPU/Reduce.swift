@@ -42,7 +42,9 @@ extension KernelLowering {
   }
 
   /// A row's chunks to one scalar.
-  private func reduceRow(_ function: ReductionFunction, _ chunks: [LLVMValueRef], _ element: ElementType) -> LLVMValueRef {
+  private func reduceRow(_ function: ReductionFunction, _ chunks: [LLVMValueRef], _ element: ElementType)
+    -> LLVMValueRef
+  {
     let combiner = function.combiner
     let chunkWidths = chunks.map { self.width($0) }
     // Chunks of one width, a power of two of them, halve as whole vectors; others go element by element.

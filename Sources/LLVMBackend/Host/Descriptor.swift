@@ -48,7 +48,9 @@ public struct LibraryDescription: Sendable {
   /// The note's text; the hash is filled in after linking.
   var noteText: String {
     var lines = ["abi 1"]
-    for variant in variants { lines.append(([ "variant", variant.target.name] + variant.target.requiredFeatures).joined(separator: " ")) }
+    for variant in variants {
+      lines.append((["variant", variant.target.name] + variant.target.requiredFeatures).joined(separator: " "))
+    }
     lines.append("hash " + String(repeating: "0", count: 64))
     return lines.joined(separator: "\n") + "\n"
   }
@@ -89,7 +91,9 @@ struct DescriptorLowering {
     var values: [LLVMValueRef?] = fields
     return LLVMConstStructInContext(e.context, &values, UInt32(values.count), 0)
   }
-  private func pointers(_ values: [LLVMValueRef]) -> LLVMValueRef { values.isEmpty ? null : global(array(e.pointer, values)) }
+  private func pointers(_ values: [LLVMValueRef]) -> LLVMValueRef {
+    values.isEmpty ? null : global(array(e.pointer, values))
+  }
   private func structures(_ values: [LLVMValueRef]) -> LLVMValueRef {
     values.isEmpty ? null : global(array(LLVMTypeOf(values[0]), values))
   }

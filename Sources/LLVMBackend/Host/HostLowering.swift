@@ -33,7 +33,8 @@ struct HostLowering {
     let p = e.begin("tessera_shape_\(suffix)", [e.pointer, e.i32, e.pointer, e.pointer], returns: e.i32)
     let symbol = loadSymbols(p[0])
     for (number, constraint) in program.constraints.enumerated() {
-      let holds = LLVMBuildICmp(e.builder, LLVMIntEQ, e.size(constraint.left, symbol), e.size(constraint.right, symbol), "")
+      let holds = LLVMBuildICmp(
+        e.builder, LLVMIntEQ, e.size(constraint.left, symbol), e.size(constraint.right, symbol), "")
       let (violated, fine) = (e.appendBlock("violated"), e.appendBlock("fine"))
       LLVMBuildCondBr(e.builder, holds, fine, violated)
       e.position(at: violated)
@@ -52,12 +53,18 @@ struct HostLowering {
   /// `i32 run(const TesseraCall *)`
   private func lowerRun() {
     let call = e.begin("tessera_run_\(suffix)", [e.pointer], returns: e.i32)[0]
-    func field(_ index: Int) -> LLVMValueRef { e.load(e.pointer, e.offset(call, e.pointer, e.constant(index)), alignment: 8) }
+    func field(_ index: Int) -> LLVMValueRef {
+      e.load(e.pointer, e.offset(call, e.pointer, e.constant(index)), alignment: 8)
+    }
     let services = field(0)
     let (weights, workspace, inputs, outputs, symbolsAddress) = (field(1), field(2), field(3), field(4), field(5))
     let symbol = loadSymbols(symbolsAddress)
-    let inputAddresses = program.inputs.indices.map { e.load(e.pointer, e.offset(inputs, e.pointer, e.constant($0)), alignment: 8) }
-    let outputAddresses = program.outputs.indices.map { e.load(e.pointer, e.offset(outputs, e.pointer, e.constant($0)), alignment: 8) }
+    let inputAddresses = program.inputs.indices.map {
+      e.load(e.pointer, e.offset(inputs, e.pointer, e.constant($0)), alignment: 8)
+    }
+    let outputAddresses = program.outputs.indices.map {
+      e.load(e.pointer, e.offset(outputs, e.pointer, e.constant($0)), alignment: 8)
+    }
     func address(_ location: HostProgram.Location) -> LLVMValueRef {
       let base =
         switch location.base {

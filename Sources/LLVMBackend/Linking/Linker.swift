@@ -27,7 +27,9 @@ public enum Linker {
 
   private static func run(_ program: String, _ arguments: [String]) throws {
     var pipes: [Int32] = [0, 0]
-    guard pipe(&pipes) == 0 else { throw Failure(.inputOutput, "no pipe to the linker: \(String(cString: strerror(errno)))") }
+    guard pipe(&pipes) == 0 else {
+      throw Failure(.inputOutput, "no pipe to the linker: \(String(cString: strerror(errno)))")
+    }
     var actions = posix_spawn_file_actions_t()
     posix_spawn_file_actions_init(&actions)
     defer { posix_spawn_file_actions_destroy(&actions) }

@@ -64,8 +64,12 @@ struct InspectCommand: ParsableCommand {
     for port in report.outputs { Console.print("output  \(port.name): \(port.type)") }
     Console.print("\(report.parameters) parameters")
     if let flops = report.flops { Console.print(String(format: "%.3f GFLOP, open sizes counted as 1", flops / 1e9)) }
-    if let bytes = report.peakMemoryBytes { Console.print("\(bytes / 1024) KiB between nodes at most, open sizes counted as 1") }
-    for (name, count) in report.operators.sorted(by: { ($1.value, $0.key) < ($0.value, $1.key) }) { Console.print("\(count)\t\(name)") }
+    if let bytes = report.peakMemoryBytes {
+      Console.print("\(bytes / 1024) KiB between nodes at most, open sizes counted as 1")
+    }
+    for (name, count) in report.operators.sorted(by: { ($1.value, $0.key) < ($0.value, $1.key) }) {
+      Console.print("\(count)\t\(name)")
+    }
     for op in report.unsupported { Console.print("not supported: \(op.op) (\(op.nodes.joined(separator: ", ")))") }
   }
 }
@@ -94,20 +98,24 @@ extension ONNXModel {
 }
 
 extension Graph {
-  private func size(_ dim: Dim) -> Int { dim.evaluate(Dictionary(uniqueKeysWithValues: dim.symbols.map { ($0, 1) })) ?? 1 }
+  private func size(_ dim: Dim) -> Int {
+    dim.evaluate(Dictionary(uniqueKeysWithValues: dim.symbols.map { ($0, 1) })) ?? 1
+  }
   private func elements(_ value: ValueID) -> Int { type(value).shape.reduce(1) { $0 * max(1, size($1)) } }
 
   /// Operations of products and convolutions.
   fileprivate var flops: Double {
     nodes.reduce(0) { total, node in
-      guard let result = node.results.first, let left = node.operands.first ?? nil, node.operands.count > 1, let right = node.operands[1]
+      guard let result = node.results.first, let left = node.operands.first ?? nil, node.operands.count > 1,
+        let right = node.operands[1]
       else { return total }
       switch node.op {
       case let op as MatMul:
         let shape = type(left).shape
         return total + 2 * Double(elements(result)) * Double(size(shape[shape.count - (op.transposeLeft ? 2 : 1)]))
       case is Convolve:
-        return total + 2 * Double(elements(result)) * Double(elements(right)) / Double(max(1, size(type(right).shape[0])))
+        return total + 2 * Double(elements(result)) * Double(elements(right))
+          / Double(max(1, size(type(right).shape[0])))
       default: return total
       }
     }

@@ -74,7 +74,8 @@ struct VerifyCommand: ParsableCommand {
     let verdict = output.passed ? "ok" : "WRONG"
     if let mismatch = output.mismatch { return "\(verdict) \(output.name): \(mismatch)" }
     func text(_ x: Double?) -> String { x.map { String(format: "%.3g", $0) } ?? "infinite" }
-    return "\(verdict) \(output.name): worst error \(text(output.worstAbsolute)), \(text(output.worstOverPeak)) of the peak, "
+    return
+      "\(verdict) \(output.name): worst error \(text(output.worstAbsolute)), \(text(output.worstOverPeak)) of the peak, "
       + "\(output.wrong) of \(output.elements) elements wrong"
   }
 }

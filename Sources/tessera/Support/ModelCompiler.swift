@@ -50,7 +50,8 @@ enum ModelCompiler {
     // Once mapped the file is not needed.
     defer { try? FileManager.default.removeItem(at: folder) }
     let library = folder.appendingPathComponent("model.so").path
-    try compile(path, options: CompileOptions(targets: [native], jobs: ProcessInfo.processInfo.activeProcessorCount)).write(to: library)
+    try compile(path, options: CompileOptions(targets: [native], jobs: ProcessInfo.processInfo.activeProcessorCount))
+      .write(to: library)
     return try Library(path: library, options: options)
   }
 }
