@@ -43,7 +43,9 @@ struct FlashAttention: KernelTemplate {
     var queryBlocks = max(1, min(12, tiles))
     let heads = w.q.shape[0].estimate(1) * w.q.shape[1].estimate(8)
     // At least 16 tasks where there is the work for them.
-    while queryBlocks > 2, heads * ((tiles + queryBlocks - 1) / queryBlocks) < 16 { queryBlocks = (queryBlocks + 1) / 2 }
+    while queryBlocks > 2, heads * ((tiles + queryBlocks - 1) / queryBlocks) < 16 {
+      queryBlocks = (queryBlocks + 1) / 2
+    }
     // Keys and values of a block in a quarter of the level-2 cache.
     let depth = (w.q.shape[3].constant ?? 64) + (w.v.shape[3].constant ?? 64)
     let keyPanels = max(2, min(256 / tile.columns, machine.cacheBytes[1] / 4 / (depth * tile.columns * 4)))

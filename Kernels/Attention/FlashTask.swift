@@ -127,7 +127,8 @@ struct FlashTask {
       // In 32 bits, so that a comparison fills one register and not two.
       let last = (start + tile * p.mr + (p.keys - p.queries) - key).cast(.int32)
       let (row, column) = (b.iota([p.mr, 1], dimension: 0).cast(.int32), b.iota([p.nr], dimension: 0).cast(.int32))
-      let isSeen = column.broadcast(to: [p.mr, p.nr]).lessEqual((row + last.broadcast(to: [p.mr, 1])).broadcast(to: [p.mr, p.nr]))
+      let isSeen = column.broadcast(to: [p.mr, p.nr]).lessEqual(
+        (row + last.broadcast(to: [p.mr, 1])).broadcast(to: [p.mr, p.nr]))
       result = isSeen.select(result, hidden)
     }
     return result
@@ -139,7 +140,8 @@ struct FlashTask {
     if mask.type.strides[2] == 0 {
       return mask.load(outer + [.at(zero), .span(key, 0)], shape: [p.nr], limits: [limit])
     }
-    return mask.load(outer + [.gather(rows(tile, p.mr), 0), .span(key, 1)], shape: [p.mr, p.nr], limits: [nil, limit])
+    return mask.load(
+      outer + [.gather(rows(tile, p.mr), 0), .span(key, 1)], shape: [p.mr, p.nr], limits: [nil, limit])
   }
 
   // MARK: Softmax

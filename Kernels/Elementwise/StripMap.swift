@@ -80,9 +80,10 @@ struct StripMap {
     let columnBlock = columns.constant.map { $0 > 2048 } ?? true ? 1024 : nil
     let (rowCount, columnCount) = (b.size(rows), b.size(columns))
     let work = min(columns.estimate, columnBlock ?? .max) * min(block, rows.estimate) * expression.cost * 2
-    let extents = order.map { b.size(space.shape[$0]) } + [
-      rowCount.ceilDivided(by: block), columnBlock.map { columnCount.ceilDivided(by: $0) } ?? b.index(1),
-    ]
+    let extents =
+      order.map { b.size(space.shape[$0]) } + [
+        rowCount.ceilDivided(by: block), columnBlock.map { columnCount.ceilDivided(by: $0) } ?? b.index(1),
+      ]
     b.parallel(extents, grain: max(1, 24_576 / max(1, work))) { indices in
       let rowSpan = part(indices[order.count], block, of: rows, rowCount)
       let columnSpan = part(indices[order.count + 1], columnBlock, of: columns, columnCount)
@@ -96,7 +97,9 @@ struct StripMap {
 
   /// Piece `number` of a dimension cut into blocks.
   private func part(_ number: Tile, _ block: Int?, of dim: Dim, _ size: Tile) -> Span {
-    guard let block, dim.constant.map({ $0 > block }) ?? true else { return Span(b.index(0), size, length: dim.constant) }
+    guard let block, dim.constant.map({ $0 > block }) ?? true else {
+      return Span(b.index(0), size, length: dim.constant)
+    }
     let begin = number * block
     if let known = dim.constant, known % block == 0 { return Span(begin, begin + block, length: block) }
     return Span(begin, (begin + block).minimum(size), length: nil, multiple: dim.constant.map { $0 & -$0 } ?? 1)

@@ -57,7 +57,9 @@ private struct GatherProgram {
     let vectorDimension = isSingle ? loops.range(1).upperBound - 1 : loops.shape.count - 1
     let outerEnd = isSingle ? vectorDimension : loops.range(2).lowerBound
     let nestedDimensions = isSingle ? [] : Array(outerEnd..<vectorDimension)
-    let work = (outerEnd...vectorDimension).reduce(isSingle ? 4 : 1) { min(1 << 30, $0 * max(1, loops.shape[$1].estimate)) }
+    let work = (outerEnd...vectorDimension).reduce(isSingle ? 4 : 1) {
+      min(1 << 30, $0 * max(1, loops.shape[$1].estimate))
+    }
     let block = isSingle ? 1024 : nil
     let innerSize = b.size(loops.shape[vectorDimension])
     let blocks = block.map { [innerSize.ceilDivided(by: $0)] } ?? []

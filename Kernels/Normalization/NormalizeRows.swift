@@ -10,7 +10,9 @@ struct NormalizeRows: KernelTemplate {
   let name = "normalization.rows"
 
   func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
-    guard case .normalization(let w) = workload, w.x.element.isFloat, !NormalizationSpace(w).isAcross else { return nil }
+    guard case .normalization(let w) = workload, w.x.element.isFloat, !NormalizationSpace(w).isAcross else {
+      return nil
+    }
     return KnobSpace([("vectors", [1, 2, 4, 8])])
   }
 
@@ -51,7 +53,9 @@ struct NormalizationSpace {
 
   func buffers(_ b: TileBuilder) -> (x: TileBuffer, epilogue: EpilogueBuffers) {
     let x = b.parameter("x", .input, loops.views[0].buffer)
-    let operands = loops.views[1..<(loops.views.count - 1)].enumerated().map { b.parameter("e\($0)", .input, $1.buffer) }
+    let operands = loops.views[1..<(loops.views.count - 1)].enumerated().map {
+      b.parameter("e\($0)", .input, $1.buffer)
+    }
     let y = b.parameter("y", .output, loops.views.last!.buffer)
     return (x, EpilogueBuffers(epilogue: w.epilogue, operands: operands, output: y))
   }

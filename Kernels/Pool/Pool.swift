@@ -88,7 +88,8 @@ private struct PoolProgram {
   }
 
   private func isAlwaysInside(_ d: Int) -> Bool {
-    guard w.padsBefore[d] == 0, let input = w.x.shape[1 + d].constant, let output = w.output.shape[1 + d].constant else {
+    guard w.padsBefore[d] == 0, let input = w.x.shape[1 + d].constant, let output = w.output.shape[1 + d].constant
+    else {
       return false
     }
     return (output - 1) * w.strides[d] + (w.window[d] - 1) * w.dilations[d] < input
@@ -99,7 +100,9 @@ private struct PoolProgram {
     let start = b.constant(.identity(of: function, element), element, count.map { [$0] } ?? [])
     func nest(_ tap: [Tile], _ sum: Tile) -> Tile {
       if tap.count == rank { return sum.binary(function.combiner, value(tap)) }
-      return b.loop(from: taps[tap.count].begin, to: taps[tap.count].end, carrying: [sum]) { [nest(tap + [$0], $1[0])] }[0]
+      return b.loop(from: taps[tap.count].begin, to: taps[tap.count].end, carrying: [sum]) {
+        [nest(tap + [$0], $1[0])]
+      }[0]
     }
     let sum = nest([], start)
     guard case .average = w.kind else { return sum }
@@ -117,7 +120,8 @@ private struct PoolProgram {
     b.strips(b.span(w.output.shape[channels]), lanes: lanes, vectors: vectors) { strip in
       let result = join(taps, count: strip.count) { tap in
         let position = (0..<rank).map { TileBuffer.Index.at(source($0, place[1 + $0], tap[$0])) }
-        return x.load([.at(place[0])] + position + [strip.index(0)], shape: [strip.count], limits: [strip.limit]).cast(element)
+        return x.load([.at(place[0])] + position + [strip.index(0)], shape: [strip.count], limits: [strip.limit]).cast(
+          element)
       }
       y.store(
         result.cast(y.type.element), place.dropLast().map { .at($0) } + [strip.index(0)], limits: [strip.limit])

@@ -16,7 +16,8 @@ struct ReduceAcross: KernelTemplate {
     let space = ReductionSpace(w)
     let work = space.length * w.prologue.cost
     // Results side by side already share out the work where there are many.
-    let pieces = space.resultCount >= 2048 || work < 1 << 9 ? 1 : max(1, min(16, space.length * space.resultCount >> 15))
+    let pieces =
+      space.resultCount >= 2048 || work < 1 << 9 ? 1 : max(1, min(16, space.length * space.resultCount >> 15))
     return ["vectors": space.element.byteCount == 8 ? 2 : 4, "pieces": pieces]
   }
 

@@ -88,7 +88,8 @@ private struct ResizeProgram {
     let resized = tables.keys.sorted()
     // Taps of the dimensions outside are the same all along the row.
     let outer = resized.filter { $0 != inner }
-    let known = Dictionary(uniqueKeysWithValues: outer.map { d in (d, tables[d]!.taps(.at(place[d]), count: nil, limit: nil)) })
+    let known = Dictionary(
+      uniqueKeysWithValues: outer.map { d in (d, tables[d]!.taps(.at(place[d]), count: nil, limit: nil)) })
     b.strips(b.span(w.output.shape[inner]), lanes: lanes, vectors: tables[inner] == nil ? vectors : 1) { strip in
       var taps = known
       if let table = tables[inner] { taps[inner] = table.taps(strip.index(0), count: strip.count, limit: strip.limit) }
@@ -101,7 +102,8 @@ private struct ResizeProgram {
 
   /// Σ over the taps of `dimensions`, the others' being chosen.
   private func sum(
-    _ dimensions: ArraySlice<Int>, _ taps: [Int: [ResizeTables.Tap]], _ place: [Tile], _ strip: Strip, _ chosen: [Int: Tile]
+    _ dimensions: ArraySlice<Int>, _ taps: [Int: [ResizeTables.Tap]], _ place: [Tile], _ strip: Strip,
+    _ chosen: [Int: Tile]
   ) -> Tile {
     guard let d = dimensions.first else {
       var source = place.map { TileBuffer.Index.at($0) }

@@ -94,6 +94,7 @@ extension View {
   /// With stride 0 along `axes`, which get `target`'s sizes: how a reduction's result looks from its operand's side.
   func repeated(along axes: [Int], to target: Shape) -> View {
     View(
-      element, target, strides: strides.enumerated().map { axes.contains($0) || (shape[$0] == 1 && target[$0] != 1) ? 0 : $1 })
+      element, target,
+      strides: strides.enumerated().map { axes.contains($0) || (shape[$0] == 1 && target[$0] != 1) ? 0 : $1 })
   }
 }

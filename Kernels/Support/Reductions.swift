@@ -29,9 +29,10 @@ struct PartialReduction {
     if let length = span.length {
       let whole = length / wide * wide
       if whole > 0 {
-        wideSum = b.loop(from: begin, to: begin + whole, step: wide, carrying: [wideSum]) { i, sums in
-          [join(sums[0], value(Strip(start: i, count: wide, limit: nil)))]
-        }[0]
+        wideSum =
+          b.loop(from: begin, to: begin + whole, step: wide, carrying: [wideSum]) { i, sums in
+            [join(sums[0], value(Strip(start: i, count: wide, limit: nil)))]
+          }[0]
       }
       var position = whole
       while position + lanes <= length {
@@ -42,14 +43,16 @@ struct PartialReduction {
       return [wideSum, sum]
     }
     let wideEnd = begin + (end - begin) / wide * wide
-    wideSum = b.loop(from: begin, to: wideEnd, step: wide, carrying: [wideSum]) { i, sums in
-      [join(sums[0], value(Strip(start: i, count: wide, limit: nil)))]
-    }[0]
+    wideSum =
+      b.loop(from: begin, to: wideEnd, step: wide, carrying: [wideSum]) { i, sums in
+        [join(sums[0], value(Strip(start: i, count: wide, limit: nil)))]
+      }[0]
     if span.multiple % wide == 0 { return [wideSum, sum] }
     let whole = begin + (end - begin) / lanes * lanes
-    sum = b.loop(from: wideEnd, to: whole, step: lanes, carrying: [sum]) { i, sums in
-      [join(sums[0], value(Strip(start: i, count: lanes, limit: nil)))]
-    }[0]
+    sum =
+      b.loop(from: wideEnd, to: whole, step: lanes, carrying: [sum]) { i, sums in
+        [join(sums[0], value(Strip(start: i, count: lanes, limit: nil)))]
+      }[0]
     if span.multiple % lanes == 0 { return [wideSum, sum] }
     return [wideSum, edge(sum, whole, end - whole, value)]
   }
@@ -90,9 +93,11 @@ struct EpilogueBuffers {
   ///   - limits: per dimension of the tile.
   func store(_ tile: Tile, _ indices: [TileBuffer.Index], limits: [Tile?] = [], in b: TileBuilder) {
     let type = epilogue.expression.inputTypes[0]
-    let arguments = [tile.cast(type)] + operands.map { operand in
-      load(operand, indices, tile.shape, limits)
-    }
+    let arguments =
+      [tile.cast(type)]
+      + operands.map { operand in
+        load(operand, indices, tile.shape, limits)
+      }
     output.store(b.apply(epilogue.expression, arguments, shape: tile.shape), indices, limits: limits)
   }
 

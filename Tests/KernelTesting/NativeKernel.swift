@@ -44,7 +44,9 @@ public final class NativeKernel {
         guard bytes.loadUnaligned(fromByteOffset: header + 4, as: UInt32.self) == 2 else { continue }  // SHT_SYMTAB
         let offset = Int(bytes.loadUnaligned(fromByteOffset: header + 24, as: UInt64.self))
         let size = Int(bytes.loadUnaligned(fromByteOffset: header + 32, as: UInt64.self))
-        for symbol in stride(from: offset, to: offset + size, by: 24) where bytes[symbol + 5] == 2 { bytes[symbol + 5] = 3 }
+        for symbol in stride(from: offset, to: offset + size, by: 24) where bytes[symbol + 5] == 2 {
+          bytes[symbol + 5] = 3
+        }
       }
     }
   }

@@ -41,7 +41,8 @@ private struct AttentionCase {
     forEachIndex([batch, heads, queries]) { i in
       let keyHead = i[1] / (heads / keyHeads)
       let scores = (0..<keys).map { j in
-        var score = 0.3 * (0..<depth).reduce(0) { $0 + inputs[0][i + [$1]].double * inputs[1][[i[0], keyHead, j, $1]].double }
+        var score =
+          0.3 * (0..<depth).reduce(0) { $0 + inputs[0][i + [$1]].double * inputs[1][[i[0], keyHead, j, $1]].double }
         if let mask {
           let value = inputs[3][i + [j]].double
           score = mask == .bool ? (value != 0 ? score : -.infinity) : score + value

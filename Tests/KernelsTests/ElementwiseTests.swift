@@ -50,7 +50,8 @@ private func checkElementwise(
   @Test func stridesWithoutUnit() throws {
     let shape: Shape = [5, 23]
     let odd = View(.float32, shape, strides: [100, 3])
-    try checkElementwise(mulAdd, [odd, View(.float32, shape)], View(.float32, shape, strides: [60, 2]), tolerance: 1e-6)
+    try checkElementwise(
+      mulAdd, [odd, View(.float32, shape)], View(.float32, shape, strides: [60, 2]), tolerance: 1e-6)
   }
 
   @Test func scalars() throws {
@@ -58,7 +59,9 @@ private func checkElementwise(
     try checkElementwise(mulAdd, [scalar, scalar], scalar, tolerance: 1e-6)
   }
 
-  @Test(arguments: [ElementType.int64, .int32, .int8, .uint8, .float16, .bfloat16, .float64]) func mixedTypes(type: ElementType) throws {
+  @Test(arguments: [ElementType.int64, .int32, .int8, .uint8, .float16, .bfloat16, .float64]) func mixedTypes(
+    type: ElementType
+  ) throws {
     let expression = Expression(inputs: [type, type, .bool]) { e in
       let (x, y) = (e.input(0), e.input(1))
       return e.binary(.and, e.binary(.less, e.select(e.input(2), x, y), e.binary(.add, x, y)), e.input(2))

@@ -43,7 +43,8 @@ private func checkCopy(_ x: View, _ y: View, sizes: [String: Int] = [:]) throws 
   @Test(arguments: [MovementWorkload.Padding.constant(.float(0.5)), .edge, .reflect, .wrap])
   func padding(mode: MovementWorkload.Padding) throws {
     let cases: [(before: [Int], x: [Int], after: [Int])] = [
-      ([0, 1, 2, 0], [2, 4, 5, 19], [0, 2, 1, 0]), ([0, 0, 2], [2, 3, 40], [0, 0, 3]), ([2, 0], [9, 33], [1, 0]), ([1], [7], [1]),
+      ([0, 1, 2, 0], [2, 4, 5, 19], [0, 2, 1, 0]), ([0, 0, 2], [2, 3, 40], [0, 0, 3]), ([2, 0], [9, 33], [1, 0]),
+      ([1], [7], [1]),
     ]
     for (before, xShape, after) in cases {
       for isSymbolic in [false, true] {

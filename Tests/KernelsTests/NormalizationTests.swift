@@ -1,8 +1,8 @@
+import Glibc
 import KernelTesting
 import Kernels
 import TensorTypes
 import Testing
-import Glibc
 
 private func checkNormalization(
   _ kind: NormalizationWorkload.Kind, _ x: View, rowRank: Int, sizes: [String: Int] = [:]
@@ -14,7 +14,8 @@ private func checkNormalization(
     e.binary(.add, e.binary(.multiply, e.input(0), e.input(1)), e.constant(0.25, .float32))
   }
   let scale = View(.float32, Array(x.shape.suffix(rowRank))).broadcast(to: x.shape)
-  let epilogue = Epilogue(expression: expression, operands: [scale], output: View(.float32, x.shape, strides: x.strides))
+  let epilogue = Epilogue(
+    expression: expression, operands: [scale], output: View(.float32, x.shape, strides: x.strides))
   let inputs = samples([x, scale], sizes: sizes, &generator)
   let shape = inputs[0].shape
   let (outer, row) = (Array(shape.dropLast(rowRank)), Array(shape.suffix(rowRank)))

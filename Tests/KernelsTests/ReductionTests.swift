@@ -13,7 +13,8 @@ private func checkReduction(
   let other = View(type, x.shape.dropLast() + [1]).broadcast(to: x.shape)
   let prologue = Expression(inputs: [type, type]) { e in
     let difference = e.binary(.subtract, e.input(0), e.input(1))
-    return function == .product ? e.binary(.add, e.binary(.multiply, difference, e.constant(0, type)), e.constant(1, type))
+    return function == .product
+      ? e.binary(.add, e.binary(.multiply, difference, e.constant(0, type)), e.constant(1, type))
       : e.binary(.multiply, difference, difference)
   }
   let kept = x.shape.enumerated().map { axes.contains($0) ? Dim(1) : $1 }
@@ -39,7 +40,8 @@ private func checkReduction(
     case .maximum: results[target] = max(known, value)
     }
   }
-  let workload = ReductionWorkload(function: function, prologue: prologue, inputs: [x, other], axes: axes, epilogue: epilogue)
+  let workload = ReductionWorkload(
+    function: function, prologue: prologue, inputs: [x, other], axes: axes, epilogue: epilogue)
   try check(.reduction(workload), sizes: sizes, inputs: inputs, seed: seed, knobs: knobs) { index in
     let identity = Scalar.identity(of: function, type)
     if !type.isFloat { return Expected(value: .integer((results[index].map { Int64($0) } ?? identity.intValue) &* 2)) }
@@ -73,9 +75,13 @@ extension Scalar {
 
   @Test func pieces() throws {
     try checkReduction(.sum, View(.float32, [100_003]), [0])
-    try checkReduction(.sum, View(.float32, [3, .symbol("n")]), [0, 1], sizes: ["n": 5000], knobs: [["vectors": 4, "pieces": 16]])
-    try checkReduction(.maximum, View(.float32, [2, 60, 7, 50], strides: [100_000, 1000, 100, 1]), [1, 2, 3], knobs: [["vectors": 2, "pieces": 16]])
+    try checkReduction(
+      .sum, View(.float32, [3, .symbol("n")]), [0, 1], sizes: ["n": 5000], knobs: [["vectors": 4, "pieces": 16]])
+    try checkReduction(
+      .maximum, View(.float32, [2, 60, 7, 50], strides: [100_000, 1000, 100, 1]), [1, 2, 3],
+      knobs: [["vectors": 2, "pieces": 16]])
     try checkReduction(.sum, View(.float32, [500, 70]), [0])
-    try checkReduction(.sum, View(.float32, [2, .symbol("n"), 33]), [1], sizes: ["n": 90], knobs: [["vectors": 2, "pieces": 16]])
+    try checkReduction(
+      .sum, View(.float32, [2, .symbol("n"), 33]), [1], sizes: ["n": 90], knobs: [["vectors": 2, "pieces": 16]])
   }
 }

@@ -48,7 +48,9 @@ private func checkPool(
 }
 
 @Suite struct PoolTests {
-  @Test(arguments: [PoolWorkload.Kind.maximum, .average(countsPadding: false), .average(countsPadding: true)], [true, false])
+  @Test(
+    arguments: [PoolWorkload.Kind.maximum, .average(countsPadding: false), .average(countsPadding: true)],
+    [true, false])
   func windows(kind: PoolWorkload.Kind, channelsLast: Bool) throws {
     for isSymbolic in [false, true] {
       try checkPool(
@@ -71,7 +73,9 @@ private func checkPool(
 }
 
 @Suite struct GatherTests {
-  private func checkGather(_ x: View, _ indexShape: Shape, _ type: ElementType, axis: Int, sizes: [String: Int] = [:]) throws {
+  private func checkGather(_ x: View, _ indexShape: Shape, _ type: ElementType, axis: Int, sizes: [String: Int] = [:])
+    throws
+  {
     let output = View(x.element, x.shape[..<axis] + indexShape + x.shape[(axis + 1)...])
     let w = GatherWorkload(x: x, indices: View(type, indexShape), axis: axis, output: output)
     let seed = freshSeed()
@@ -82,7 +86,9 @@ private func checkPool(
     inputs[1].fill { .integer(Int64.random(in: -count - 3...count + 2, using: &generator)) }
     let rank = indexShape.count
     try check(.gather(w), sizes: sizes, inputs: inputs, seed: seed) { index in
-      guard case .integer(let pick) = inputs[1][Array(index[axis..<(axis + rank)])] else { preconditionFailure("an integer") }
+      guard case .integer(let pick) = inputs[1][Array(index[axis..<(axis + rank)])] else {
+        preconditionFailure("an integer")
+      }
       let position = Int(min(max(pick < 0 ? pick + count : pick, 0), count - 1))
       return Expected(value: inputs[0][index[..<axis] + [position] + index[(axis + rank)...]])
     }
@@ -90,7 +96,8 @@ private func checkPool(
 
   @Test(arguments: [ElementType.int64, .int32]) func gathers(type: ElementType) throws {
     try checkGather(View(.float32, [30, 384]), [2, 7], type, axis: 0)
-    try checkGather(View(.float32, [.symbol("v"), .symbol("d")]), [.symbol("s")], type, axis: 0, sizes: ["v": 11, "d": 21, "s": 5])
+    try checkGather(
+      View(.float32, [.symbol("v"), .symbol("d")]), [.symbol("s")], type, axis: 0, sizes: ["v": 11, "d": 21, "s": 5])
     try checkGather(View(.float32, [4, 9, 3]), [6], type, axis: 1)
     try checkGather(View(.int64, [50]), [3, 21], type, axis: 0)
     try checkGather(View(.float32, [5, 40]), [19], type, axis: 1)
@@ -106,7 +113,9 @@ private func checkPool(
     "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_half_pixel_for_nn",
   ]
 
-  @Test(arguments: coordinateModes, ["nearest", "linear", "cubic"]) func resizes(coordinates: String, mode: String) throws {
+  @Test(arguments: coordinateModes, ["nearest", "linear", "cubic"]) func resizes(coordinates: String, mode: String)
+    throws
+  {
     for nearest in mode == "nearest" ? ["round_prefer_floor", "round_prefer_ceil", "floor", "ceil"] : ["floor"] {
       try checkResize([2, 6, 5, 19], [2, 12, 10, 19], [1, 2, 2, 1], mode, coordinates, nearest)  // NHWC
       try checkResize([1, 3, 6, 11], [1, 3, 9, 26], [1, 1, 0, 2.4], mode, coordinates, nearest)  // NCHW
@@ -123,11 +132,13 @@ private func checkPool(
   ) throws {
     var sizes: [String: Int] = [:]
     func view(_ shape: [Int], _ prefix: String) -> View {
-      View(.float32, shape.enumerated().map { d, size in
-        guard isSymbolic, scales[d] != 1 else { return Dim(size) }
-        sizes["\(prefix)\(d)"] = size
-        return .symbol("\(prefix)\(d)")
-      })
+      View(
+        .float32,
+        shape.enumerated().map { d, size in
+          guard isSymbolic, scales[d] != 1 else { return Dim(size) }
+          sizes["\(prefix)\(d)"] = size
+          return .symbol("\(prefix)\(d)")
+        })
     }
     let w = ResizeWorkload(
       x: view(from, "x"), mode: mode, coordinateMode: coordinates, nearestMode: nearest, cubicCoefficient: -0.75,
@@ -182,7 +193,9 @@ private func checkPool(
       let a = -0.75
       return (-1...2).map { tap in
         let d = abs(base + Double(tap) - x)
-        let weight = d <= 1 ? (a + 2) * d * d * d - (a + 3) * d * d + 1 : d < 2 ? a * d * d * d - 5 * a * d * d + 8 * a * d - 4 * a : 0
+        let weight =
+          d <= 1
+          ? (a + 2) * d * d * d - (a + 3) * d * d + 1 : d < 2 ? a * d * d * d - 5 * a * d * d + 8 * a * d - 4 * a : 0
         return (Int(base) + tap, weight)
       }
     }
