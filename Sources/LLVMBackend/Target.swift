@@ -17,21 +17,21 @@ public struct Target: Hashable, Sendable {
   public var name: String { machine.name }
 
   /// Every target, most demanding first: the order in which a loader tries the variants of one library.
-  public static let all: [Target] = [x86_64_v4, x86_64_v3, x86_64_v2]
+  public static let all: [Target] = [avx512, avx2, sse42]
 
-  public static let x86_64_v4 = Target(
+  public static let avx512 = Target(
     machine: Machine(
       name: "x86-64-v4", vectorBytes: 64, vectorRegisters: 32, hasFMA: true, cacheBytes: [32 << 10, 1 << 20, 2 << 20]),
     triple: "x86_64-unknown-linux-gnu", cpu: "x86-64-v4", tune: "skylake-avx512", featureString: "-prefer-256-bit",
     requiredFeatures: v3Features + ["avx512f", "avx512bw", "avx512cd", "avx512dq", "avx512vl"])
 
-  public static let x86_64_v3 = Target(
+  public static let avx2 = Target(
     machine: Machine(
       name: "x86-64-v3", vectorBytes: 32, vectorRegisters: 16, hasFMA: true, cacheBytes: [32 << 10, 512 << 10, 2 << 20]),
     triple: "x86_64-unknown-linux-gnu", cpu: "x86-64-v3", tune: "znver3", featureString: "",
     requiredFeatures: v3Features)
 
-  public static let x86_64_v2 = Target(
+  public static let sse42 = Target(
     machine: Machine(
       name: "x86-64-v2", vectorBytes: 16, vectorRegisters: 16, hasFMA: false,
       cacheBytes: [32 << 10, 256 << 10, 2 << 20]),

@@ -20,7 +20,7 @@ struct Expected {
 ///   - expected: what belongs at an index of the output.
 func check(
   _ workload: Workload, sizes: [String: Int] = [:], inputs: [Sample], seed: UInt64,
-  targets: [Target] = [.x86_64_v3, .x86_64_v2], knobs: [Knobs] = [], expected: ([Int]) -> Expected
+  targets: [Target] = [.avx2, .sse42], knobs: [Knobs] = [], expected: ([Int]) -> Expected
 ) throws {
   let templates = allKernels.filter { $0.space(for: workload, on: targets[0].machine) != nil }
   #expect(!templates.isEmpty, "a template for \(workload)")

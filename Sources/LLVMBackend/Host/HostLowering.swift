@@ -5,7 +5,7 @@ import TensorTypes
 struct HostLowering {
   let e: Emitter
   let program: HostProgram
-  /// Appended to the functions' names, so that variants can share a library: `x86_64_v3`.
+  /// Appended to the functions' names, so that variants can share a library: `avx2`.
   let suffix: String
 
   static let alignment = Dim(64)
