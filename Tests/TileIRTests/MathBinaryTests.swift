@@ -74,4 +74,24 @@ struct MathBinaryTests {
     expect(.modulo, x, y, within: 0.51, seed: seed, python)
     expect(.modulo, xf, yf, within: 0.51, seed: seed, python)
   }
+
+  @Test func integerPowerWrapsAround() {
+    let bases: [Int32] = [0, 1, -1, 2, -2, 3, -3, 7, 10, 46341, -46341, .max, .min]
+    let exponents: [Int32] = [0, 1, 2, 3, 5, 17, 31, 32, 33, 1000, -1, -2, -3, .min]
+    let pairs = bases.flatMap { base in exponents.map { (base, $0) } }
+    // Integers travel as the bits of floats.
+    let evaluator = MathEvaluator<Float>(2) {
+      $0[0].bitcast(.int32).binary(.power, $0[1].bitcast(.int32)).bitcast(.float32)
+    }
+    let results = evaluator(pairs.map { Float(bits: $0.0) }, pairs.map { Float(bits: $0.1) })
+    for ((base, exponent), result) in zip(pairs, results) {
+      var expected: Int32 = 1
+      if exponent >= 0 {
+        for _ in 0..<exponent { expected = expected &* base }
+      } else {
+        expected = base == 1 ? 1 : base == -1 ? (exponent % 2 == 0 ? 1 : -1) : 0
+      }
+      #expect(result.bits == expected, "\(base) to the power of \(exponent)")
+    }
+  }
 }

@@ -163,6 +163,7 @@ struct MathEvaluator<Number: MathNumber> {
     switch function {
     case .add: number(map(a, b) { $0 &+ $1 })
     case .subtract: number(map(a, b) { $0 &- $1 })
+    case .multiply: number(map(a, b) { $0 &* $1 })
     case .minimum: number(map(a, b) { Swift.min($0, $1) })
     case .and: number(map(a, b) { $0 & $1 })
     case .or: number(map(a, b) { $0 | $1 })
@@ -171,6 +172,7 @@ struct MathEvaluator<Number: MathNumber> {
     case .shiftRight: number(map(a, b) { $0 &>> $1 })
     case .equal: bool(map(a, b) { $0 == $1 })
     case .notEqual: bool(map(a, b) { $0 != $1 })
+    case .less: bool(map(a, b) { $0 < $1 })
     default: preconditionFailure("\(function) of integers")
     }
   }

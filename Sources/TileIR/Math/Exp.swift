@@ -42,7 +42,7 @@ extension Tile {
   /// 2ⁿ is applied as two factors, so that the first product is exact and the second rounds as IEEE arithmetic does
   /// over all of the range, with neither comparison nor selection. 18 operations on f32.
   ///
-  /// Maximum error, f32: 0.92 ulp.
+  /// Maximum error, f32: 0.95 ulp.
   var exp: Tile { expScaled(by: 0) }
 
   /// `e^x · 2^k` for a small k, without an overflow between.

@@ -3,7 +3,11 @@ import TensorTypes
 extension TileProgram {
   /// The program with transcendental functions, powers and floating remainders written out in basic operations:
   /// arithmetic, fma, minimum and maximum, comparisons, selections, casts and integer operations on bits, which both
-  /// lowerings have. Each function's file says how large its error is.
+  /// lowerings have.
+  ///
+  /// Each function says how large its error is: the largest found over every 37th f32 (sine, cosine, tangent, log1p:
+  /// every 11th; exp, sigmoid, tanh, erf, log: every 7th) against the C library in f64, rounded up. f64 was only sampled:
+  /// below 5 units in the last place for tanh and tan, 4 for the others, 2 for exp, log and power.
   ///
   /// f32 and f64 are computed in themselves (f32 powers in f64); f16 and bf16 in f32, rounded once at the end. The
   /// expansions rely on IEEE semantics of each operation: none may be reassociated, contracted, or assume that NaN or

@@ -58,7 +58,7 @@ extension Tile {
 
   /// The tangent; the sign of zero is kept. Accurate for |x| ≤ 2¹⁸ (f64: 2³⁰), meaningless beyond.
   ///
-  /// Maximum error, f32: 3.5 ulp.
+  /// Maximum error, f32: 3.0 ulp.
   var tan: Tile {
     let reduced = QuadrantReduction(magnitude)
     let u = reduced.r * reduced.r
