@@ -275,6 +275,26 @@ struct WeightRuleTests {
     #expect(after.mnemonics == ["convolve", "elementwise"])
   }
 
+  @Test func batchNormInOneOp() throws {
+    var n = Net()
+    let product = try n.convolve(n.input([1, 3, "h", 8]), 4)
+    let f = Expression(inputs: [.float32, .float32, .float32]) { e in
+      let (x, a, b) = (e.input(0), e.input(1), e.input(2))
+      let scaled = e.binary(.multiply, x, a)
+      return e.binary(.add, scaled, b)
+    }
+    for source in [product, try n.relu(product)] {
+      let y = try n.add(Elementwise(f), source, n.constant([1, 4, 1, 1]), n.constant([1, 4, 1, 1]))
+      let graph = n.returning(y)
+      var after = graph
+      for _ in 0..<2 { after = try after.rewritten(weightRules + simplificationRules) }
+      try expectAgreement(graph, after, sizes: ["h": 5])
+      // Only what follows the product itself goes into weights.
+      let isFolded = source == product
+      #expect(after.mnemonics == ["convolve", "elementwise"] + (isFolded ? [] : ["elementwise", "elementwise"]))
+    }
+  }
+
   @Test func matmul() throws {
     var n = Net()
     let product = try n.add(MatMul(transposeRight: true), n.input(["b", 6]), n.weights([5, 6]))
