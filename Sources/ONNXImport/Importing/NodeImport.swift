@@ -158,6 +158,9 @@ struct NodeImport {
 
   /// With dimensions of size 1 at `axes` of the result.
   func unsqueeze(_ x: ValueID, _ axes: [Int]) throws -> ValueID {
+    guard axes.allSatisfy({ $0 < rank(x) + axes.count }) else {
+      throw Failure.badData("dimensions of size 1 at \(axes) of \(type(x))")
+    }
     var rest = shape(x)[...]
     let shape = (0..<rank(x) + axes.count).map { axes.contains($0) ? 1 : rest.removeFirst() }
     return try reshape(x, shape)
@@ -170,6 +173,7 @@ struct NodeImport {
 
   /// Elements `start..<start + size` along `axis`.
   func slice(_ x: ValueID, axis: Int, start: Dim, size: Dim, step: Int = 1) throws -> ValueID {
+    guard axis < rank(x) else { throw Failure.badData("axis \(axis) of \(type(x))") }
     if start == 0 && step == 1 && size == shape(x)[axis] { return x }
     return try add(Slice(axes: [axis], starts: [start], sizes: [size], steps: [step]), x)
   }

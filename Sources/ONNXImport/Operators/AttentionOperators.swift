@@ -24,6 +24,7 @@ extension NodeImport {
     var (k, v) = (try heads(input(1), "kv_num_heads"), try heads(input(2), "kv_num_heads"))
     var past = Dim(0)
     if let pastKey = try optionalInput(4), let pastValue = try optionalInput(5) {
+      guard rank(pastKey) == 4 else { throw Failure.badData("needs a cache of rank 4, not \(type(pastKey))") }
       past = shape(pastKey)[2]
       (k, v) = (try add(Concat(axis: 2), pastKey, k), try add(Concat(axis: 2), pastValue, v))
     }

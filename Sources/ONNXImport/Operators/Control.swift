@@ -125,8 +125,11 @@ extension NodeImport {
   fileprivate func scan() throws -> [ValueID?] {
     let graph = try graph("body")
     let scanned = try int("num_scan_inputs")
+    guard (1...max(inputCount, 1)).contains(scanned) else {
+      throw Failure.badData("\(scanned) scanned inputs of \(inputCount)")
+    }
     let states = inputCount - scanned
-    guard scanned > 0, states >= 0, graph.inputs.count == inputCount, graph.outputs.count >= states else {
+    guard states >= 0, graph.inputs.count == inputCount, graph.outputs.count >= states else {
       throw Failure.badData("\(scanned) scanned of \(inputCount) inputs for a body of \(graph.inputs.count)")
     }
     let outputsCount = graph.outputs.count - states

@@ -9,7 +9,7 @@ let convolutionRows: [OperatorRow] = [
     let x = try n.centred(n.input(0), n.optionalInput(2), isLeft: false)
     let zeros = try n.optionalInput(3).map { zero in
       // One zero point, or one for each output channel.
-      try n.rank(zero) == 1 ? n.reshape(zero, n.shape(zero) + Shape(repeating: 1, count: n.rank(n.input(1)) - 1)) : zero
+      try n.rank(zero) == 1 ? n.reshape(zero, n.shape(zero) + Shape(repeating: 1, count: max(n.rank(n.input(1)) - 1, 0))) : zero
     }
     return try n.convolution(x, n.centred(n.input(1), zeros, isLeft: false), bias: nil)
   },
@@ -27,7 +27,7 @@ let convolutionRows: [OperatorRow] = [
     let window = try n.ints("kernel_shape") ?? []
     let mean = try n.pool(.average, of: powers, countIncludesPadding: true)
     return try n.map(mean) { e, x in
-      let sum = e.scaled(x[0], Double(window.reduce(1, *)))
+      let sum = e.scaled(x[0], window.reduce(1) { $0 * Double($1) })
       return p == 1 ? sum : e.binary(.power, sum, e.constant(1 / p, e.types[sum]))
     }
   },
@@ -49,7 +49,7 @@ extension NodeImport {
     let pads = try ints("pads") ?? ones.map { _ in 0 } + ones.map { _ in 0 }
     guard kernel.count == sizes.count, strides.count == kernel.count, dilations.count == kernel.count,
       pads.count == 2 * kernel.count, (strides + dilations + kernel).allSatisfy({ $0 > 0 && $0 < 1 << 31 }),
-      pads.allSatisfy({ abs($0) < 1 << 31 })
+      pads.allSatisfy({ $0.magnitude < 1 << 31 })
     else {
       throw Failure.badData(
         "kernel \(kernel), strides \(strides), dilations \(dilations), pads \(pads) for \(sizes.count) spatial dimensions"
@@ -77,7 +77,7 @@ extension NodeImport {
   /// Padding in all, so that the output has ⌈size / stride⌉ elements.
   private func samePadding(_ size: Dim, _ stride: Int, _ extent: Int) throws -> Int {
     if stride == 1 { return extent - 1 }
-    guard let size = size.constant else {
+    guard let size = size.constant, size < 1 << 48 else {
       throw Failure.badData("auto_pad with a stride of \(stride) needs known sizes, not \(size)")
     }
     return max(((size + stride - 1) / stride - 1) * stride + extent - size, 0)
@@ -119,7 +119,7 @@ extension NodeImport {
     let pads = automatic == "NOTSET" ? try ints("pads") ?? zeros + zeros : zeros + zeros
     guard outputPads.count == kernel.count, pads.count == 2 * kernel.count, strides.count == kernel.count,
       dilations.count == kernel.count, (strides + dilations + kernel).allSatisfy({ $0 > 0 && $0 < 1 << 31 }),
-      (pads + outputPads).allSatisfy({ abs($0) < 1 << 31 })
+      (pads + outputPads).allSatisfy({ $0.magnitude < 1 << 31 })
     else { throw Failure.badData("strides, dilations or pads do not fit a kernel of \(kernel)") }
     var (before, after) = (Array(pads[..<kernel.count]), Array(pads[kernel.count...]))
     let wanted = try ints("output_shape").map { Array($0.suffix(kernel.count)) }

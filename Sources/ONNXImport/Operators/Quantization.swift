@@ -78,11 +78,14 @@ extension NodeImport {
   private func aligned(_ parameter: ValueID, to x: ValueID, _ given: Int?) throws -> ValueID {
     if type(parameter).elementCount == 1 { return try reshape(parameter, []) }
     let axis = try axis(given ?? int("axis", default: 1), rank: rank(x))
-    if rank(parameter) == 1 {
+    if rank(parameter) == 1 && rank(x) > axis {
       return try reshape(parameter, shape(parameter) + Shape(repeating: 1, count: rank(x) - axis - 1))
     }
     let block = try int("block_size", default: 0)
     if block == 0 { return parameter }
+    guard block > 0, rank(parameter) == rank(x) else {
+      throw Failure.badData("blocks of \(block) with \(type(parameter)) for \(type(x))")
+    }
     let split = shape(parameter)
     let spread = try broadcast(unsqueeze(parameter, [axis + 1]), split[...axis] + [Dim(block)] + split[(axis + 1)...])
     let blocks = try reshape(spread, split[..<axis] + [split[axis] * Dim(block)] + split[(axis + 1)...])

@@ -25,7 +25,8 @@ extension NodeImport {
     let r = try input(2)
     let direction = try choice("direction", default: Recurrent.Direction.forward)
     let directions = direction == .bidirectional ? 2 : 1
-    guard rank(try input(0)) == 3, rank(r) == 3, let hidden = try optionalInt("hidden_size") ?? shape(r)[2].constant
+    guard rank(try input(0)) == 3, rank(r) == 3, let hidden = try optionalInt("hidden_size") ?? shape(r)[2].constant,
+      (1..<1 << 31).contains(hidden)
     else {
       throw Failure.badData("needs inputs of rank 3 and a known hidden size")
     }

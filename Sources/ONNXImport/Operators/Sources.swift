@@ -79,7 +79,7 @@ extension NodeImport {
     let contents = operands.map { graph[$0].facts.contents?.first }
     if let start = contents[0], let limit = contents[1], let step = contents[2]?.constant, step != 0 {
       let span = step > 0 ? limit - start : start - limit
-      return Dim.maximum(0, span.ceilDivided(by: Dim(abs(step))))
+      return Dim.maximum(0, span.ceilDivided(by: Dim(step == .min ? .max : abs(step))))
     }
     // Only running tells: computed in floating point, which holds every count that fits into memory.
     let count = try map(operands) { e, x in
