@@ -24,6 +24,8 @@ public func forEachIndex(_ shape: [Int], _ body: ([Int]) throws -> Void) rethrow
 
 /// The position Σ start + index·stride of each element of `shape`, in row-major order.
 public func stridedPositions(_ shape: [Int], start: Int = 0, strides: [Int]) -> [Int] {
+  // Without this, a dimension of billions beside one of 0 would take the memory of billions.
+  if shape.contains(0) { return [] }
   var positions = [start]
   for (size, stride) in zip(shape, strides) {
     var next: [Int] = []

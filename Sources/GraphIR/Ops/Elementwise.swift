@@ -23,7 +23,9 @@ public struct Elementwise: Op {
   }
 
   public func contents(_ x: [ValueFacts]) -> [[Dim]?] {
-    guard let shape = try? infer(x.map(\.type))[0].staticShape, shape.product <= Graph.contentsLimit else { return [] }
+    guard !expression.resultType.isFloat, let shape = try? infer(x.map(\.type))[0].staticShape,
+      shape.allSatisfy({ $0 <= Graph.contentsLimit }), shape.product <= Graph.contentsLimit
+    else { return [] }
     // Element `i` of the result reads these elements of the operands; an operand of unknown elements has none.
     let operands: [(contents: [Dim], positions: [Int])?] = x.map { fact in
       guard let contents = fact.contents, let own = fact.type.staticShape else { return nil }

@@ -86,7 +86,10 @@ extension Op {
     var known: [Dim] = []
     var operands: [HostTensor] = []
     for (i, fact) in facts.enumerated() {
-      guard let contents = fact.contents, let shape = fact.type.staticShape, contents.count == shape.product else {
+      guard let contents = fact.contents, let shape = fact.type.staticShape,
+        shape.allSatisfy({ $0 <= Graph.contentsLimit }),
+        contents.count == shape.product
+      else {
         return []
       }
       if i < dataCount {
@@ -99,7 +102,8 @@ extension Op {
       }
     }
     guard let type = try? infer(operands.map(\.type)).first, let count = type.elementCount.constant,
-      count <= Graph.contentsLimit, let moved = try? evaluate(operands).first
+      count <= Graph.contentsLimit,
+      type.shape.allSatisfy({ ($0.constant ?? .max) <= Graph.contentsLimit }), let moved = try? evaluate(operands).first
     else { return [] }
     return [moved.integers.map { $0 >= 0 && $0 < known.count ? known[Int($0)] : Dim(0) }]
   }

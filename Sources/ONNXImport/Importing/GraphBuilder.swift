@@ -35,12 +35,19 @@ final class GraphBuilder {
     let tensors = values.compactMap { graph.constant($0) }
     guard !values.isEmpty, tensors.count == values.count, isCheap(op), op.usedSymbols.isEmpty else { return nil }
     return try locating(origin ?? op.mnemonic) {
-      let counts = try op.infer(tensors.map(\.type)).map(\.elementCount.constant)
-      guard op is Reshape || counts.allSatisfy({ $0.map { $0 <= Self.foldLimit } ?? false }),
-        op is Reshape || tensors.allSatisfy({ $0.elementCount <= 1 << 16 })
+      let results = try op.infer(tensors.map(\.type))
+      guard
+        op is Reshape
+          || (results.allSatisfy { isSmall($0, Self.foldLimit) } && tensors.allSatisfy { isSmall($0.type, 1 << 16) })
       else { return nil }
       return try op.evaluate(tensors)
     }
+  }
+
+  /// Whether there are at most `limit` elements; also along each dimension, for those beside one of size 0.
+  private func isSmall(_ type: TensorType, _ limit: Int) -> Bool {
+    guard let count = type.elementCount.constant, count <= limit else { return false }
+    return type.shape.allSatisfy { ($0.constant ?? .max) <= limit }
   }
 
   /// Whether computing a small result from small operands is quick, whatever the attributes are.
