@@ -21,7 +21,7 @@ public struct GatherND: Op {
   public func infer(_ x: [TensorType]) throws -> [TensorType] {
     try require(x.count == 2 && x[1].element.isIndex && x[1].rank >= 1, "gather_nd_c1: operands \(x)")
     guard let depth = x[1].shape[x[1].rank - 1].constant, batchDims >= 0, batchDims < x[1].rank,
-      batchDims + depth <= x[0].rank
+      depth <= x[0].rank - batchDims
     else { throw Failure.badData("gather_nd_c2: operands \(x), \(batchDims) batch dimensions") }
     try require(
       mayBeEqual(Shape(x[0].shape[..<batchDims]), Shape(x[1].shape[..<batchDims])), "gather_nd_c3: operands \(x)")

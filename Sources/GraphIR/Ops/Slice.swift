@@ -37,7 +37,8 @@ public struct Slice: Op {
     var shape = x[0].shape
     for (i, axis) in axes.enumerated() {
       if let size = sizes[i].constant, let start = starts[i].constant, size != 0 {
-        let last = start + (size - 1) * steps[i]
+        // As sizes, which saturate.
+        let last = (starts[i] + (sizes[i] - 1) * Dim(steps[i])).constant ?? 0
         try require(
           size > 0 && min(start, last) >= 0 && !((shape[axis].constant.map { max(start, last) >= $0 }) ?? false),
           "slice_c3: \(size) elements from \(start) by \(steps[i]) of a dimension of \(shape[axis])")

@@ -48,6 +48,12 @@ final class ModelImport {
       var type = try locating("input '\(input.name)'") { try tensorType(input, knownSizes: sizes) }
       if let shape = shapes[input.name] { type.shape = shape.map { Dim($0) } }
       type.shape = type.shape.map { $0.substituting(given) }
+      let known = type.shape.compactMap(\.constant)
+      // Below this, sums and products of a few sizes can't overflow anywhere.
+      guard known.allSatisfy({ $0 < 1 << 48 }), known.contains(0) || known.reduce(1.0, { $0 * Double($1) }) < 0x1p48
+      else {
+        throw Failure.badData("is of type \(type), larger than any memory", place: "input '\(input.name)'")
+      }
       try scope.define(input.name, builder.graph.addInput(input.name, type))
     }
     try scope.run(model.graph.nodes)
