@@ -1,7 +1,8 @@
 import TensorTypes
 import TileIR
 
-/// y[m, n] = epilogue(Σₖ a[m, k] · b[k, n]), b in panels packed at compile time.
+/// y[m, n] = epilogue(Σₖ a[m, k] · b[k, n]), b in panels: packed at compile time if it is a constant, else by a phase
+/// before the product.
 ///
 /// The schedule is that of Goto & van de Geijn (2008): a task takes `mc` rows and `nc` columns; k is cut into pieces
 /// of `kc` so that a panel of b stays in the level-1 cache while the blocks of a pass by; a is packed (or read in
@@ -10,7 +11,7 @@ struct PackedMatmul: KernelTemplate {
   let name = "matmul.packed"
 
   func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
-    guard case .matmul(let w) = workload, w.bIsConstant, w.a.element == .float32, w.b.element == .float32 else {
+    guard case .matmul(let w) = workload, w.a.element == .float32, w.b.element == .float32 else {
       return nil
     }
     let tiles = RegisterTile.choices(on: machine)
@@ -45,8 +46,16 @@ struct PackedMatmul: KernelTemplate {
 
   func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?] {
     guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
-    return [nil, WeightPacking(source: w.b, width: knobs["nr"], element: .float32)]
-      + w.epilogue.operands.map { _ in nil }
+    return [nil, w.bIsConstant ? panels(w, knobs) : nil] + w.epilogue.operands.map { _ in nil }
+  }
+
+  func scratch(for workload: Workload, knobs: Knobs, on machine: Machine) -> [TensorType] {
+    guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
+    return w.bIsConstant ? [] : [panels(w, knobs).packed]
+  }
+
+  private func panels(_ w: MatmulWorkload, _ knobs: Knobs) -> WeightPacking {
+    WeightPacking(source: w.b, width: knobs["nr"], element: .float32)
   }
 
   func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
@@ -65,6 +74,8 @@ private struct MatmulProgram {
   let b: TileBuilder
   let a: TileBuffer
   let panels: TileBuffer
+  /// b as it is, where it is not a constant.
+  let unpacked: TileBuffer?
   let operands: [TileBuffer]
   let y: TileBuffer
   let (m, n, k): (Tile, Tile, Tile)
@@ -82,14 +93,23 @@ private struct MatmulProgram {
     b = TileBuilder("matmul")
     a = b.parameter("a", .input, w.a.buffer)
     let packed = WeightPacking(source: w.b, width: knobs["nr"], element: .float32).packed
-    panels = b.parameter("b", .input, BufferType(.float32, packed.shape))
-    (operands, y) = b.parameters(w.epilogue)
+    let panelType = BufferType(.float32, packed.shape)
+    if w.bIsConstant {
+      panels = b.parameter("b", .input, panelType)
+      unpacked = nil
+      (operands, y) = b.parameters(w.epilogue)
+    } else {
+      unpacked = b.parameter("b", .input, w.b.buffer)
+      (operands, y) = b.parameters(w.epilogue)
+      panels = b.parameter("panels", .scratch, panelType)
+    }
     (m, n, k) = (b.size(w.a.shape[1]), b.size(w.b.shape[2]), b.size(w.a.shape[2]))
     splitsK = w.a.shape[2].constant.map { knobs["kc"] < $0 } ?? (knobs["kc"] < 1 << 30)
   }
 
   func build() -> TileProgram {
     let (mc, nc) = (knobs["mc"] * mr, knobs["nc"] * nr)
+    if let unpacked { packPanels(unpacked) }
     b.loop(.parallel(grain: 1), to: b.size(w.epilogue.output.shape[0])) { batch in
       b.loop(.parallel(grain: 1), to: n, step: nc) { column in
         b.loop(.parallel(grain: 1), to: m, step: mc) { row in
@@ -98,6 +118,37 @@ private struct MatmulProgram {
       }
     }
     return b.finish()
+  }
+
+  /// One phase: b's columns, a panel at a time. Rows of b side by side are copied; columns side by side (b transposed)
+  /// are transposed in registers.
+  private func packPanels(_ from: TileBuffer) {
+    let (lanes, zero) = (machine.lanes, b.index(0))
+    let isTransposed = w.b.strides[1] == 1 && w.b.strides[2] != 1
+    let batches = w.b.strides[0] == 0 ? b.index(1) : b.size(w.b.shape[0])
+    b.loop(.parallel(grain: 1), to: batches) { batch in
+      b.loop(.parallel(grain: 1), to: n, step: nr) { j in
+        func move(_ step: Tile, limit: Tile?) {
+          let left = n - j
+          if isTransposed {
+            let block = from.load(
+              [.at(batch), .span(step, 1), .span(j, 0)], shape: [nr, lanes], limits: [left, limit])
+            panels.store(
+              block.transpose([1, 0]), [.at(batch), .at(j / nr), .span(step, 0), .span(zero, 1)], limits: [limit, nil])
+          } else {
+            let row = from.load([.at(batch), .at(step), .span(j, 0)], shape: [nr], limits: [left])
+            panels.store(row, [.at(batch), .at(j / nr), .at(step), .span(zero, 0)])
+          }
+        }
+        if isTransposed {
+          let whole = k / lanes * lanes
+          b.loop(to: whole, step: lanes) { move($0, limit: nil) }
+          b.when(whole.less(k)) { move(whole, limit: k - whole) }
+        } else {
+          b.loop(to: k) { move($0, limit: nil) }
+        }
+      }
+    }
   }
 
   private func task(_ batch: Tile, _ row: Tile, _ rowEnd: Tile, _ column: Tile, _ columnEnd: Tile) {

@@ -38,12 +38,35 @@ func check(
           return GuardedMemory(type.element, count: type.extent.evaluate(sizes)!)
         }
         let poison = (0..<output.memory.count).map { output.memory[$0] }
-        kernel.run(inputs.map(\.memory) + [output.memory] + scratch, sizes: sizes)
+        let packings = template.packing(for: workload, knobs: setting, on: target.machine)
+        let operands = zip(inputs, packings).map { sample, packing in
+          packing.map { packed(sample, $0, sizes) } ?? sample.memory
+        }
+        kernel.run(operands + [output.memory] + scratch, sizes: sizes)
         let label = "\(template.name) \(setting.values) \(target.name) sizes \(sizes) seed \(seed)"
         compare(output, poison, label, expected)
       }
     }
   }
+}
+
+/// A constant operand as the kernel wants it, element by element after WeightPacking's definition.
+private func packed(_ sample: Sample, _ packing: WeightPacking, _ sizes: [String: Int]) -> GuardedMemory {
+  let shape = packing.source.shape.map { $0.evaluate(sizes)! }
+  let strides = packing.source.strides.map { $0.evaluate(sizes)! }
+  let memory = GuardedMemory(packing.element, count: packing.packed.elementCount.evaluate(sizes)!)
+  for i in 0..<memory.count { memory[i] = .float(0) }
+  let columns = shape.last!
+  let depth = shape[1..<(shape.count - 1)].reduce(1, *)
+  let panels = (columns + packing.width - 1) / packing.width
+  forEachIndex(shape) { index in
+    let k = zip(index, shape).dropFirst().dropLast().reduce(0) { $0 * $1.1 + $1.0 }
+    let column = index.last!
+    let row = (index[0] * panels + column / packing.width) * depth + k
+    memory[row * packing.width + column % packing.width] =
+      sample.memory[zip(index, strides).reduce(packing.offset.evaluate(sizes)!) { $0 + $1.0 * $1.1 }]
+  }
+  return memory
 }
 
 private func compare(_ output: Sample, _ poison: [Scalar], _ label: String, _ expected: ([Int]) -> Expected) {
