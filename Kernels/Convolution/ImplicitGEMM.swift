@@ -260,7 +260,7 @@ private struct ConvolutionProgram {
       let start = number * run
       return [
         b.accumulate(carried[0], to: b.index(run), unroll: unroll) { k in
-          task.patch.load([.gather(rows, 0), .gather(columns, 0), .at(k)], shape: [mr, 1])
+          task.patch.load([.gather(rows.reshape([mr]), 0), .gather(columns.reshape([mr]), 0), .at(k)], shape: [mr, 1])
         } _: { k in
           panels.load([.at(task.group), .at(panel), .at(start + k), .span(zero, 1)], shape: [1, nr])
         }
@@ -271,7 +271,9 @@ private struct ConvolutionProgram {
   private func finish(_ sum: Tile, _ task: Task, _ i: Tile, _ j: Tile) {
     let (row, place) = rows(task, i)
     let position = BlockPosition(
-      rows: [.at(task.n), .at(task.d), .gather(row + task.h, 0), .gather(place + task.v, 0)],
+      rows: [
+        .at(task.n), .at(task.d), .gather((row + task.h).reshape([mr]), 0), .gather((place + task.v).reshape([mr]), 0),
+      ],
       column: task.group * outputs + j)
     let (rowsLeft, columnsLeft) = (task.positions - i, b.index(outputs) - j)
     let columnsFit = outputs % nr == 0

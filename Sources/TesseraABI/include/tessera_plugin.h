@@ -32,7 +32,7 @@ typedef struct TesseraServices {
   /// Runs `body` over 0..<count, each iteration once, in pieces, on any workers, and returns when all are done.
   /// `grain` is the least number of iterations that a piece is worth. Does not nest.
   void (*parallel_for)(void *host, TesseraBody body, void *context, int64_t count, int64_t grain);
-  /// Called before kernel `kernel` of the manifest starts and with -1 after the last; null unless profiling.
+  /// Called before launch `kernel` of the manifest's variant starts and with -1 after the last; null unless profiling.
   void (*mark)(void *host, int32_t kernel);
 } TesseraServices;
 
