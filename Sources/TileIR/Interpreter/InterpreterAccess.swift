@@ -86,7 +86,7 @@ final class InterpreterAccess {
           guard i >= 0, i < size else { throw outOfBounds(memory, frame, axis: k, tilePosition: p * tileStrides[d]) }
           offsets.append(i * stride)
         }
-        gathered[d] = offsets
+        gathered[d] = gathered[d].map { zip($0, offsets).map(+) } ?? offsets
       }
     }
     return base

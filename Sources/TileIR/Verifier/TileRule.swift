@@ -73,7 +73,7 @@ public enum TileRule: Int, Hashable, Sendable, CaseIterable {
     case .dot:
       "a dot is acc[m, n], a[m, k], b[k, n] of f32 with a, b in f32, f16, bf16; of f64; or of i32 with a, b in i8, u8"
     case .accessRank: "an access has one index a dimension of the buffer"
-    case .accessDimensions: "an index names a dimension of the tile, and no two the same"
+    case .accessDimensions: "an index names a dimension of the tile, and no two the same unless both are gathered"
     case .storeCoversTile: "a store indexes every dimension of its tile that is longer than 1"
     case .limits: "an access has a limit or none for each dimension of the tile"
     case .accessElement: "tile and buffer of an access have one element type"

@@ -119,6 +119,7 @@ extension TileVerifier {
     try require(
       access.indices.count == buffer.shape.count, .accessRank, "\(access.indices.count) for \(buffer.shape.count)")
     var used = [Bool](repeating: false, count: shape.count)
+    var gathered: Set<Int> = []
     for index in access.indices {
       switch index {
       case .at(let scalar): try checkIndex(scalar)
@@ -127,7 +128,8 @@ extension TileVerifier {
         try require(step != 0, .spanStep, "0")
         try name(dimension, in: &used)
       case .gather(let indices, let dimension):
-        try name(dimension, in: &used)
+        if !gathered.contains(dimension) { try name(dimension, in: &used) }
+        gathered.insert(dimension)
         try require(tile(indices) == (.int64, [shape[dimension]]), .gather, "\(program[indices])")
       }
     }
