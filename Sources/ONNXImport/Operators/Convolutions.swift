@@ -9,7 +9,8 @@ let convolutionRows: [OperatorRow] = [
     let x = try n.centred(n.input(0), n.optionalInput(2), isLeft: false)
     let zeros = try n.optionalInput(3).map { zero in
       // One zero point, or one for each output channel.
-      try n.rank(zero) == 1 ? n.reshape(zero, n.shape(zero) + Shape(repeating: 1, count: max(n.rank(n.input(1)) - 1, 0))) : zero
+      try n.rank(zero) == 1
+        ? n.reshape(zero, n.shape(zero) + Shape(repeating: 1, count: max(n.rank(n.input(1)) - 1, 0))) : zero
     }
     return try n.convolution(x, n.centred(n.input(1), zeros, isLeft: false), bias: nil)
   },
