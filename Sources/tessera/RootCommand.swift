@@ -15,6 +15,7 @@ import TensorTypes
     InspectCommand.self,
     CompileCommand.self,
     RunCommand.self,
+    RunCaseCommand.self,
     VerifyCommand.self,
     BenchCommand.self,
     DoctorCommand.self,

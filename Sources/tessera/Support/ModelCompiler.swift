@@ -42,7 +42,9 @@ enum ModelCompiler {
   }
 
   /// The library at `path`, compiled into a temporary file first if it is a model.
-  static func library(_ path: String, threads: Int?) throws -> Library {
+  static func library(
+    _ path: String, threads: Int?, jobs: Int = ProcessInfo.processInfo.activeProcessorCount
+  ) throws -> Library {
     let options = Library.Options(threads: threads)
     if path.hasSuffix(".so") { return try Library(path: path, options: options) }
     let folder = FileManager.default.temporaryDirectory.appendingPathComponent("tessera-\(UUID().uuidString)")
@@ -50,8 +52,7 @@ enum ModelCompiler {
     // Once mapped the file is not needed.
     defer { try? FileManager.default.removeItem(at: folder) }
     let library = folder.appendingPathComponent("model.so").path
-    try compile(path, options: CompileOptions(targets: [native], jobs: ProcessInfo.processInfo.activeProcessorCount))
-      .write(to: library)
+    try compile(path, options: CompileOptions(targets: [native], jobs: jobs)).write(to: library)
     return try Library(path: library, options: options)
   }
 }
