@@ -27,7 +27,7 @@ import TensorTypes
       var command = try parseAsRoot()
       try command.run()
     } catch let failure as Failure {
-      Console.say("error: \(failure)")
+      Console.say("error: \(Console.shortened("\(failure)"))")
       Foundation.exit(failure.kind.rawValue)
     } catch {
       // Help, version, and mistakes in the arguments (64).

@@ -6,6 +6,11 @@ enum Console {
   /// A line on stderr.
   static func say(_ text: String) { FileHandle.standardError.write(Data("tessera: \(text)\n".utf8)) }
 
+  /// A message with its middle left out where a model's names make it longer than anyone reads.
+  static func shortened(_ text: String, to limit: Int = 1000) -> String {
+    text.utf8.count <= limit ? text : "\(text.prefix(limit / 2)) … \(text.suffix(limit / 2))"
+  }
+
   /// A line on stdout.
   static func print(_ text: String) { FileHandle.standardOutput.write(Data("\(text)\n".utf8)) }
 
