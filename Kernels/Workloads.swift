@@ -53,7 +53,8 @@ public struct ConvolutionWorkload: Hashable, Sendable, Codable {
   public var operands: [View] { [x, w] + epilogue.operands }
 }
 
-/// `y = softmax(scale · q·kᵀ + mask) · v`, softmax over the keys.
+/// `y = softmax(cap(scale · q·kᵀ) + mask) · v`, softmax over the keys; `cap(s) = softcap · tanh(s / softcap)`, or s if
+/// softcap is 0. A query that sees no key gives 0.
 public struct AttentionWorkload: Hashable, Sendable, Codable {
   /// Dimensions batch, head, query, depth.
   public var q: View
@@ -64,18 +65,22 @@ public struct AttentionWorkload: Hashable, Sendable, Codable {
   /// Dimensions batch, head, query, key; bool (false: not attended) or added.
   public var mask: View?
   public var scale: Double
-  /// Query i sees keys 0...(i + keys − queries).
-  public var isCausal: Bool
+  public var softcap: Double
+  /// Query i sees keys j ≤ i + this; nil: all.
+  public var causalOffset: Dim?
   /// Dimensions batch, head, query, depth of the values.
   public var output: View
 
-  public init(q: View, k: View, v: View, mask: View?, scale: Double, isCausal: Bool, output: View) {
+  public init(
+    q: View, k: View, v: View, mask: View?, scale: Double, softcap: Double = 0, causalOffset: Dim? = nil, output: View
+  ) {
     self.q = q
     self.k = k
     self.v = v
     self.mask = mask
     self.scale = scale
-    self.isCausal = isCausal
+    self.softcap = softcap
+    self.causalOffset = causalOffset
     self.output = output
   }
 

@@ -17,7 +17,9 @@ struct FlashAttention: KernelTemplate {
     let tiles = FlashAttention.tiles(w, on: machine)
     return KnobSpace([
       ("rows", Set(tiles.map(\.rows)).sorted()), ("columns", Set(tiles.map(\.columns)).sorted()),
-      ("queryBlocks", [1, 2, 4, 8, 12, 16, 24, 32]), ("keyPanels", [2, 4, 8, 16, 32, 64]), ("unroll", [1, 2, 4, 8]),
+      ("queryBlocks", Array(1...16) + [20, 24, 32]), ("keyPanels", [2, 4, 8, 16, 32, 64]),
+      ("together", [1, 2, 3, 4, 6]),
+      ("unroll", [1, 2, 4, 8]),
     ]) { knobs in tiles.contains(RegisterTile(rows: knobs["rows"], columns: knobs["columns"])) }
   }
 
@@ -46,11 +48,15 @@ struct FlashAttention: KernelTemplate {
     while queryBlocks > 2, heads * ((tiles + queryBlocks - 1) / queryBlocks) < 16 {
       queryBlocks = (queryBlocks + 1) / 2
     }
+    // As many tasks, of the same size.
+    let tasks = (tiles + queryBlocks - 1) / queryBlocks
+    queryBlocks = (tiles + tasks - 1) / tasks
     // Keys and values of a block in a quarter of the level-2 cache.
     let depth = (w.q.shape[3].constant ?? 64) + (w.v.shape[3].constant ?? 64)
     let keyPanels = max(2, min(256 / tile.columns, machine.cacheBytes[1] / 4 / (depth * tile.columns * 4)))
     return [
-      "rows": tile.rows, "columns": tile.columns, "queryBlocks": queryBlocks, "keyPanels": keyPanels, "unroll": 4,
+      "rows": tile.rows, "columns": tile.columns, "queryBlocks": queryBlocks, "keyPanels": keyPanels, "together": 2,
+      "unroll": 4,
     ]
   }
 

@@ -34,6 +34,18 @@ import Testing
     }
   }
 
+  /// From position 10 on the padded and the plain position are one; digits at a name's end are the name's.
+  @Test func readsMoreThanTenTensors() throws {
+    try withFolder { folder in
+      let names = (0..<10).map { "past_value_\($0)" } + ["past_key_2", "11"]
+      try folder.write(names.enumerated().map { ($1, HostTensor(.int64, [1], [Int64($0)])) })
+      #expect(try folder.read(names).map { $0.array(of: Int64.self)[0] } == (0..<12).map { Int64($0) })
+      let files = FileManager.default
+      try files.moveItem(atPath: folder.path + "/10_past_key_2.npy", toPath: folder.path + "/past_key_2.npy")
+      #expect(try folder.read(names)[10].array(of: Int64.self) == [10])
+    }
+  }
+
   @Test func findsPlainNamesAndNamesWhatIsMissing() throws {
     try withFolder { folder in
       try folder.write([("x", HostTensor(.int64, [1], [7] as [Int64]))])

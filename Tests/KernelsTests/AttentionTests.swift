@@ -14,7 +14,9 @@ private struct AttentionCase {
   var valueDepth = 32
   var mask: ElementType?
   var masksRows = true
+  /// Query i sees keys j ≤ i + keys − queries.
   var isCausal = false
+  var softcap = 0.0
   var isSymbolic = false
   var headsInside = false
 
@@ -35,7 +37,7 @@ private struct AttentionCase {
     }
     let w = AttentionWorkload(
       q: view(heads, sq, depth), k: view(keyHeads, sk, depth), v: view(keyHeads, sk, valueDepth), mask: maskView,
-      scale: 0.3, isCausal: isCausal, output: view(heads, sq, valueDepth))
+      scale: 0.3, softcap: softcap, causalOffset: isCausal ? sk - sq : nil, output: view(heads, sq, valueDepth))
     let inputs = samples(w.operands, sizes: sizes, &generator)
     var results: [[Int]: Double] = [:]
     forEachIndex([batch, heads, queries]) { i in
@@ -43,6 +45,7 @@ private struct AttentionCase {
       let scores = (0..<keys).map { j in
         var score =
           0.3 * (0..<depth).reduce(0) { $0 + inputs[0][i + [$1]].double * inputs[1][[i[0], keyHead, j, $1]].double }
+        if softcap != 0 { score = softcap * tanh(score / softcap) }
         if let mask {
           let value = inputs[3][i + [j]].double
           score = mask == .bool ? (value != 0 ? score : -.infinity) : score + value
@@ -57,8 +60,9 @@ private struct AttentionCase {
         results[i + [e]] = sum == 0 ? 0 : weighted / sum
       }
     }
-    // A score of size s = Σ|q·k| has an error of depth·ε·s, which the exponential makes relative; values are below 2.
-    let tolerance = 2 * (Double(depth) * 4 * 0.3 * Double(depth) + Double(keys)) * 0x1p-24 + 1e-6
+    // A score of size s = Σ|q·k| has an error of depth·ε·s, and a few ulp of the cap from tanh, which the exponential
+    // makes relative; values are below 2.
+    let tolerance = 2 * (Double(depth) * 4 * 0.3 * Double(depth) + Double(keys) + 4 * softcap) * 0x1p-24 + 1e-6
     try KernelsTests.check(.attention(w), sizes: sizes, inputs: inputs, seed: seed, knobs: knobs) {
       Expected(value: .float(results[$0]!), tolerance: tolerance)
     }
@@ -88,6 +92,25 @@ private struct AttentionCase {
     for (queries, keys) in [(1, 9), (20, 20), (13, 300), (150, 150), (9, 4)] {
       try AttentionCase(queries: queries, keys: keys, isCausal: true).check()
       try AttentionCase(queries: queries, keys: keys, isCausal: true, isSymbolic: true).check()
+    }
+  }
+
+  @Test func softcap() throws {
+    try AttentionCase(queries: 7, keys: 19, softcap: 2).check()
+    try AttentionCase(queries: 13, keys: 40, mask: .float32, isCausal: true, softcap: 5, isSymbolic: true).check()
+  }
+
+  @Test func random() throws {
+    var generator = SeededGenerator(seed: freshSeed())
+    for _ in 0..<8 {
+      func size(_ most: Int) -> Int { Int.random(in: 1...most, using: &generator) }
+      let keyHeads = size(2)
+      try AttentionCase(
+        batch: size(2), heads: keyHeads * size(4), keyHeads: keyHeads, queries: size(30), keys: size(600),
+        depth: size(70), valueDepth: size(70), mask: [nil, .bool, .float32].randomElement(using: &generator)!,
+        masksRows: .random(using: &generator), isCausal: .random(using: &generator),
+        isSymbolic: .random(using: &generator), headsInside: .random(using: &generator)
+      ).check()
     }
   }
 

@@ -104,6 +104,24 @@ struct MathTests {
       """)
   }
 
+  /// As accurate as `exp` where that is normal, 0 below.
+  @Test func expOfNonPositive() {
+    let seed = UInt64.random(in: 0...UInt64.max)
+    var random = SplitMix(state: seed)
+    let smallest = Double(Float.leastNormalMagnitude)
+    let inputs: [Float] =
+      [0, -0.0, -87.3, -87.67, -87.7, -88, -1e30, -.infinity, .nan]
+      + (0..<(1 << 17)).map { Float(-random.unit() * ($0 % 2 == 0 ? 1.5 : 95)) }
+    let outputs = MathEvaluator<Float>(1) { $0[0].expOfNonPositive }(inputs)
+    for (x, y) in zip(inputs, outputs) {
+      let reference = Glibc.exp(Double(x))
+      let isClose = ulps(y, reference) <= 0.95 || (reference <= smallest && Double(y).magnitude <= smallest)
+      #expect(isClose, "\(x): \(y), not \(reference); seed \(seed)")
+      if x < -88 { #expect(y == 0) }
+    }
+    #expect(MathEvaluator<Double>(1) { $0[0].expOfNonPositive }([-0.5, -710, -.infinity]).dropFirst() == [0, 0])
+  }
+
   @Test func sineStaysWithinBoundsFarOut() {
     let inputs: [Float] = [1e7, -1e10, 1e20, -3e38, 16_777_216]
     for function in [UnaryFunction.sin, .cos] {

@@ -179,9 +179,6 @@ extension Planner {
 
   private mutating func plan(_ op: Attention, _ node: NodeID) throws {
     let operands = try graph[node].operands.compactMap { $0 }.map { try placement($0) }
-    guard op.softcap == 0, op.causalOffset == 0 || !op.causal else {
-      return reject(node, "attention with a soft cap or a causal offset")
-    }
     let value = finalResult(node)
     if homes[value] == nil, let permuted = densePermutation(value) { homes[value] = permuted }
     let output = complete(node)
@@ -189,8 +186,7 @@ extension Planner {
     let mask = operands.count > 3 ? operands[3].broadcast(to: Array(scores)) : nil
     let workload = AttentionWorkload(
       q: operands[0].view, k: operands[1].view, v: operands[2].view, mask: mask?.view, scale: op.scale,
-      isCausal: op.causal,
-      output: output.view)
+      softcap: op.softcap, causalOffset: op.causal ? op.causalOffset : nil, output: output.view)
     emit(.attention(workload), Array(operands[..<3]) + (mask.map { [$0] } ?? []), output, origins: origins(node))
   }
 

@@ -61,6 +61,17 @@ extension Tile {
     return reduced.r.expPolynomial * reduced.n.scale(element)
   }
 
+  /// e^x for x ≤ 0, or NaN: what a softmax takes of scores less their largest. Results under the smallest normal number
+  /// are 0, so that one scale and one clamp do: 14 operations on f32.
+  ///
+  /// Maximum error, f32: 0.95 ulp, or 2⁻¹²⁶.
+  public var expOfNonPositive: Tile {
+    // Here n is −bias, whose scale is 0. The comparison lets NaN through.
+    let lowest = filled(format.mantissaBits == 23 ? -88.0 : -709.0)
+    let reduced = ExpReduction(less(lowest).select(lowest, self), bias: format.bias)
+    return reduced.r.expPolynomial * reduced.n.scale(element)
+  }
+
   /// e^x − 1, accurate around 0. The sign of zero is kept.
   ///
   /// `2ⁿ (e^r − 1) + (2ⁿ − 1)`, halved throughout so that n = 1024 (128) does not overflow.

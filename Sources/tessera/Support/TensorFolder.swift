@@ -36,8 +36,12 @@ struct TensorFolder {
     let present = Set(files)
     return try names.enumerated().map { position, name in
       let plain = Self.sanitised(name) + ".npy"
-      var candidates = [Self.fileName(position, name), "\(position)_\(plain)", plain]
-      if !candidates.contains(name + ".npy") { candidates.append(name + ".npy") }
+      // Some of these are the same: from position 10 on the first two, and often the last two.
+      var candidates: [String] = []
+      for candidate in [Self.fileName(position, name), "\(position)_\(plain)", plain, name + ".npy"]
+      where !candidates.contains(candidate) {
+        candidates.append(candidate)
+      }
       let found = candidates.filter { present.contains($0) }
       guard let file = found.first else {
         throw Failure(.noInput, file: path, place: "'\(name)'", "neither \(plain) nor \(candidates[0]) is there")

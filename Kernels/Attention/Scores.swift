@@ -1,0 +1,83 @@
+import TensorTypes
+import TileIR
+
+/// What happens to tiles of scores between the two products: soft cap, mask, keys that are not seen.
+struct Scores {
+  let w: AttentionWorkload
+  let b: TileBuilder
+  let mask: TileBuffer?
+  let element: ElementType
+  let (queries, keys): (Tile, Tile)
+
+  /// Where a tile of scores stands.
+  struct Place {
+    let batch: Tile
+    let head: Tile
+    /// Query of the tile's first row.
+    let query: Tile
+    /// Key of its first column.
+    let key: Tile
+  }
+
+  /// How many keys, counted from the first, `query` sees at most.
+  func seen(by query: Tile) -> Tile {
+    guard let offset = w.causalOffset else { return keys }
+    return (query + b.size(offset) + 1).minimum(keys).maximum(b.index(0))
+  }
+
+  /// Stores a tile of raw scores after cap and masks; those past the last key that a query sees become −∞.
+  func store(_ products: Tile, at place: Place, to buffer: TileBuffer, _ indices: [TileBuffer.Index]) {
+    let columns = products.shape[1]
+    if w.causalOffset == nil, w.k.shape[2].constant.map({ $0 % columns == 0 }) ?? false {
+      return buffer.store(finished(products, place, isWhole: true), indices)
+    }
+    b.when((place.key + columns).lessEqual(seen(by: place.query))) {
+      buffer.store(finished(products, place, isWhole: true), indices)
+    } otherwise: {
+      buffer.store(finished(products, place, isWhole: false), indices)
+    }
+  }
+
+  private func finished(_ products: Tile, _ place: Place, isWhole: Bool) -> Tile {
+    var result = products
+    let shape = products.shape
+    if w.softcap != 0 {
+      let (cap, inverse) = (b.constant(w.softcap, element), b.constant(1 / w.softcap, element))
+      result = (result * inverse).unary(.tanh) * cap
+    }
+    let hidden = b.constant(.float(-.infinity), element, shape)
+    if let mask {
+      let values = load(mask, shape, place, isWhole: isWhole)
+      if values.element == .bool {
+        result = values.broadcast(to: shape).select(result, hidden)
+      } else {
+        result = result + values.cast(element).broadcast(to: shape)
+      }
+    }
+    return isWhole ? result : isSeen(shape, place).select(result, hidden)
+  }
+
+  /// Which scores of a tile are of keys that are there, and that the query may see.
+  private func isSeen(_ shape: [Int], _ place: Place) -> Tile {
+    // In 32 bits, so that a comparison fills one register and not two.
+    let column = b.iota([shape[1]], dimension: 0).cast(.int32).broadcast(to: shape)
+    let left = (keys - place.key).cast(.int32)
+    guard let offset = w.causalOffset else { return column.less(left.broadcast(to: shape)) }
+    let first = (place.query + b.size(offset) + 1 - place.key).cast(.int32)
+    let row = b.iota([shape[0], 1], dimension: 0).cast(.int32)
+    let limit = (row + first.broadcast(to: [shape[0], 1])).minimum(left.broadcast(to: [shape[0], 1]))
+    return column.less(limit.broadcast(to: shape))
+  }
+
+  /// The mask's values for a tile, as few as its strides of 0 leave. Rows past the last query stand at the last one.
+  private func load(_ mask: TileBuffer, _ shape: [Int], _ place: Place, isWhole: Bool) -> Tile {
+    let zero = b.index(0)
+    let outer: [TileBuffer.Index] = zip([place.batch, place.head], mask.type.strides).map { .at($1 == 0 ? zero : $0) }
+    let limit = isWhole ? nil : keys - place.key
+    if mask.type.strides[2] == 0 {
+      return mask.load(outer + [.at(zero), .span(place.key, 0)], shape: [shape[1]], limits: [limit])
+    }
+    let rows = (b.iota([shape[0]], dimension: 0) + place.query).minimum(queries - 1)
+    return mask.load(outer + [.gather(rows, 0), .span(place.key, 1)], shape: shape, limits: [nil, limit])
+  }
+}
