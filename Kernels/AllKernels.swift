@@ -1,6 +1,7 @@
 /// Every template there is: what planning chooses from, tests check, benchmarks time and the tuner tunes.
 public let allKernels: [any KernelTemplate] = [
   PackedMatmul(),
+  PlainMatmul(),
   Depthwise(),
   ImplicitGEMM(),
   Generate(),
@@ -15,4 +16,10 @@ public let allKernels: [any KernelTemplate] = [
   Pool(),
   Gather(),
   Resize(),
+  Scatter(),
+  RunningSum(),
+  MergeSort(),
+  ArgReduce(),
+  Philox(),
+  Recurrence(),
 ]

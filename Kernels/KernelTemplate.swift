@@ -21,7 +21,7 @@ public protocol KernelTemplate: Sendable {
   func scratch(for workload: Workload, knobs: Knobs, on machine: Machine) -> [TensorType]
 
   /// The program. Its parameters are the workload's operands in order (packed ones with the packed shape), the
-  /// output, then scratch buffers.
+  /// output, extra outputs, then scratch buffers.
   func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram
 }
 
@@ -45,6 +45,12 @@ public enum Workload: Hashable, Sendable, Codable {
   case gather(GatherWorkload)
   case resize(ResizeWorkload)
   case generate(GenerateWorkload)
+  case scatter(ScatterWorkload)
+  case scan(ScanWorkload)
+  case sort(SortWorkload)
+  case argReduce(ArgReduceWorkload)
+  case random(RandomWorkload)
+  case recurrent(RecurrentWorkload)
 
   /// What a message calls it.
   public var summary: String {
@@ -61,6 +67,12 @@ public enum Workload: Hashable, Sendable, Codable {
     case .gather: return "gather from \(operands)"
     case .resize: return "resize of \(operands)"
     case .generate: return "generate \(output.element.rawValue)\(output.shape)"
+    case .scatter: return "scatter into \(operands)"
+    case .scan: return "running sum of \(operands)"
+    case .sort: return "sort of \(operands)"
+    case .argReduce: return "search for the first of \(operands)"
+    case .random: return "random \(output.element.rawValue)\(output.shape)"
+    case .recurrent: return "recurrence on \(operands)"
     }
   }
 
@@ -77,7 +89,12 @@ public enum Workload: Hashable, Sendable, Codable {
     case .pool(let w): w.operands
     case .gather(let w): w.operands
     case .resize(let w): w.operands
-    case .generate: []
+    case .generate, .random: []
+    case .scatter(let w): w.operands
+    case .scan(let w): w.operands
+    case .sort(let w): w.operands
+    case .argReduce(let w): w.operands
+    case .recurrent(let w): w.operands
     }
   }
 
@@ -94,6 +111,23 @@ public enum Workload: Hashable, Sendable, Codable {
     case .gather(let w): w.output
     case .resize(let w): w.output
     case .generate(let w): w.output
+    case .scatter(let w): w.output
+    case .scan(let w): w.output
+    case .sort(let w): w.output
+    case .argReduce(let w): w.output
+    case .random(let w): w.output
+    case .recurrent(let w): w.output
+    }
+  }
+
+  /// What is computed besides `output`.
+  public var extraOutputs: [View] {
+    switch self {
+    case .sort(let w): [w.indices]
+    case .recurrent(let w): w.extraOutputs
+    case .matmul, .convolution, .attention, .normalization, .reduction, .elementwise, .movement, .pool, .gather,
+      .resize, .generate, .scatter, .scan, .argReduce, .random:
+      []
     }
   }
 }

@@ -210,23 +210,24 @@ public struct PoolWorkload: Hashable, Sendable, Codable {
   public var operands: [View] { [x] }
 }
 
-/// `y[outer…, i…, inner…] = x[outer…, indices[i…], inner…]`; negative indices count from the end, others are clamped
-/// into range.
+/// `y[i…] = x[i…, indices[i…, 0], indices[i…, 1], …]`, strides of 0 where x or the indices stand still; negative indices
+/// count from the end, others are clamped into range.
 public struct GatherWorkload: Hashable, Sendable, Codable {
+  /// Dimensions of the output, then those that are picked from.
   public var x: View
+  /// Dimensions of the output, then one of as many indices as x has dimensions to pick from.
   public var indices: View
-  /// The dimension of x that is indexed.
-  public var axis: Int
   public var output: View
 
-  public init(x: View, indices: View, axis: Int, output: View) {
+  public init(x: View, indices: View, output: View) {
     self.x = x
     self.indices = indices
-    self.axis = axis
     self.output = output
   }
 
   public var operands: [View] { [x, indices] }
+  /// How many dimensions are picked from.
+  var depth: Int { x.rank - output.rank }
 }
 
 /// Interpolation along space dimensions as ONNX's Resize defines it; see GraphIR's `Resize` for the modes' names.

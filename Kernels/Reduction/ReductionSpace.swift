@@ -61,7 +61,9 @@ struct ReductionBuffers {
   func value(_ indices: [TileBuffer.Index], count: Int, limit: Tile?) -> Tile {
     let arguments = inputs.map { input in
       if input.type.strides.last == 0, case .span(let start, _, _) = indices.last! {
-        return input.load(indices.dropLast() + [.at(start)], shape: [])
+        guard let limit else { return input.load(indices.dropLast() + [.at(start)], shape: []) }
+        // One element for all, unless there is none: an empty operand is not read.
+        return input.load(indices, shape: [1], limits: [limit])
       }
       return input.load(indices, shape: [count], limits: [limit])
     }

@@ -87,7 +87,7 @@ extension Dim {
 }
 
 extension View {
-  func permuted(_ order: [Int]) -> View {
+  public func permuted(_ order: [Int]) -> View {
     View(element, order.map { shape[$0] }, strides: order.map { strides[$0] })
   }
 

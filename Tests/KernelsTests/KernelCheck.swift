@@ -17,10 +17,12 @@ struct Expected {
 /// - Parameters:
 ///   - sizes: values of the workload's symbols.
 ///   - inputs: one sample per operand.
+///   - extras: what belongs at an index of each extra output.
 ///   - expected: what belongs at an index of the output.
 func check(
   _ workload: Workload, sizes: [String: Int] = [:], inputs: [Sample], seed: UInt64,
-  targets: [Target] = [.avx2, .sse42], knobs: [Knobs] = [], expected: ([Int]) -> Expected
+  targets: [Target] = [.avx2, .sse42], knobs: [Knobs] = [], extras: [([Int]) -> Expected] = [],
+  expected: ([Int]) -> Expected
 ) throws {
   let templates = allKernels.filter { $0.space(for: workload, on: targets[0].machine) != nil }
   #expect(!templates.isEmpty, "a template for \(workload)")
@@ -32,19 +34,22 @@ func check(
         try program.verify()
         let symbols = sizes.keys.sorted()
         let kernel = try NativeKernel(program, for: target, symbols: symbols)
-        let output = Sample(workload.output, sizes: sizes)
+        let outputs = ([workload.output] + workload.extraOutputs).map { Sample($0, sizes: sizes) }
         let scratch = program.parameters.indices.filter { program.parameters[$0].role == .scratch }.map { i in
           guard case .buffer(let type) = program.types[i] else { preconditionFailure("a buffer") }
           return GuardedMemory(type.element, count: type.extent.evaluate(sizes)!)
         }
-        let poison = (0..<output.memory.count).map { output.memory[$0] }
+        let poison = outputs.map { output in (0..<output.memory.count).map { output.memory[$0] } }
         let packings = template.packing(for: workload, knobs: setting, on: target.machine)
         let operands = zip(inputs, packings).map { sample, packing in
           packing.map { packed(sample, $0, sizes) } ?? sample.memory
         }
-        kernel.run(operands + [output.memory] + scratch, sizes: sizes)
+        kernel.run(operands + outputs.map(\.memory) + scratch, sizes: sizes)
         let label = "\(template.name) \(setting.values) \(target.name) sizes \(sizes) seed \(seed)"
-        compare(output, poison, label, expected)
+        compare(outputs[0], poison[0], label, expected)
+        for (i, expected) in extras.enumerated() {
+          compare(outputs[i + 1], poison[i + 1], "\(label), extra output \(i)", expected)
+        }
       }
     }
   }

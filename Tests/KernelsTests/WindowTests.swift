@@ -72,42 +72,6 @@ private func checkPool(
   }
 }
 
-@Suite struct GatherTests {
-  private func checkGather(_ x: View, _ indexShape: Shape, _ type: ElementType, axis: Int, sizes: [String: Int] = [:])
-    throws
-  {
-    let output = View(x.element, x.shape[..<axis] + indexShape + x.shape[(axis + 1)...])
-    let w = GatherWorkload(x: x, indices: View(type, indexShape), axis: axis, output: output)
-    let seed = freshSeed()
-    var generator = SeededGenerator(seed: seed)
-    let inputs = samples(w.operands, sizes: sizes, &generator)
-    let count = Int64(inputs[0].shape[axis])
-    // Some negative, some far outside, which must not be followed.
-    inputs[1].fill { .integer(Int64.random(in: -count - 3...count + 2, using: &generator)) }
-    let rank = indexShape.count
-    try check(.gather(w), sizes: sizes, inputs: inputs, seed: seed) { index in
-      guard case .integer(let pick) = inputs[1][Array(index[axis..<(axis + rank)])] else {
-        preconditionFailure("an integer")
-      }
-      let position = Int(min(max(pick < 0 ? pick + count : pick, 0), count - 1))
-      return Expected(value: inputs[0][index[..<axis] + [position] + index[(axis + rank)...]])
-    }
-  }
-
-  @Test(arguments: [ElementType.int64, .int32]) func gathers(type: ElementType) throws {
-    try checkGather(View(.float32, [30, 384]), [2, 7], type, axis: 0)
-    try checkGather(
-      View(.float32, [.symbol("v"), .symbol("d")]), [.symbol("s")], type, axis: 0, sizes: ["v": 11, "d": 21, "s": 5])
-    try checkGather(View(.float32, [4, 9, 3]), [6], type, axis: 1)
-    try checkGather(View(.int64, [50]), [3, 21], type, axis: 0)
-    try checkGather(View(.float32, [5, 40]), [19], type, axis: 1)
-    try checkGather(View(.float32, [5, .symbol("n")]), [.symbol("m")], type, axis: 1, sizes: ["n": 17, "m": 2000])
-    try checkGather(View(.float32, [5, 12]), [], type, axis: 0)
-    try checkGather(View(.float32, [6]), [], type, axis: 0)
-    try checkGather(.transposed(.uint8, [8, 9], [1, 0]), [4], type, axis: 0)
-  }
-}
-
 @Suite struct ResizeTests {
   static let coordinateModes = [
     "half_pixel", "half_pixel_symmetric", "pytorch_half_pixel", "align_corners", "asymmetric", "tf_half_pixel_for_nn",

@@ -25,6 +25,15 @@ extension Planner {
     case let op as Concat: try plan(op, node)
     case let op as Pad: try plan(op, node)
     case let op as Gather: try plan(op, node)
+    case let op as GatherElements: try plan(op, node)
+    case let op as GatherND: try plan(op, node)
+    case let op as ScatterElements: try plan(op, node)
+    case let op as ScatterND: try plan(op, node)
+    case let op as CumulativeSum: try plan(op, node)
+    case let op as TopK: try plan(op, node)
+    case let op as ArgReduce: try plan(op, node)
+    case let op as Random: try plan(op, node)
+    case let op as Recurrent: try plan(op, node)
     case let op as Resize: try plan(op, node)
     case let op as Iota:
       let output = complete(node)
@@ -227,13 +236,6 @@ extension Planner {
       }
     let workload = MovementWorkload(x: x.view, before: op.before, padding: padding, output: output.view)
     emit(.movement(workload), [x], output, origins: origins(node))
-  }
-
-  private mutating func plan(_ op: Gather, _ node: NodeID) throws {
-    let (x, indices) = (try placement(operand(node, 0)), try placement(operand(node, 1)))
-    let output = complete(node)
-    let workload = GatherWorkload(x: x.view, indices: indices.view, axis: op.axis, output: output.view)
-    emit(.gather(workload), [x, indices], output, origins: origins(node))
   }
 
   // MARK: Windows

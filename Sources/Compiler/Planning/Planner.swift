@@ -134,8 +134,12 @@ struct Planner {
   // MARK: Steps
 
   /// Adds the launch of a kernel that does `workload`.
-  /// - Parameter operands: one an operand of the workload.
-  mutating func emit(_ workload: Workload, _ operands: [Placement], _ output: Placement, origins: [String?]) {
+  /// - Parameters:
+  ///   - operands: one an operand of the workload.
+  ///   - extras: one an extra output.
+  mutating func emit(
+    _ workload: Workload, _ operands: [Placement], _ output: Placement, extras: [Placement] = [], origins: [String?]
+  ) {
     guard let template = templates.first(where: { $0.space(for: workload, on: machine) != nil }) else {
       let place = origins.compactMap { $0 }.first ?? "a node without a name"
       failures["\(workload.summary)", default: []].append(place)
@@ -158,7 +162,7 @@ struct Planner {
     for (operand, packing) in zip(operands, packings) {
       if let packing { buffers.append((pack(operand, packing), 0)) } else { buffers.append(location(operand)) }
     }
-    buffers.append(location(output))
+    buffers += ([output] + extras).map { location($0) }
     for scratch in template.scratch(for: workload, knobs: knobs, on: machine) {
       buffers.append(location(newStorage(scratch)))
     }

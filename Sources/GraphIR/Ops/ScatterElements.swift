@@ -44,7 +44,7 @@ public struct ScatterElements: Op {
 public enum ScatterReduction: String, Hashable, Sendable, Codable, CaseIterable {
   case replace, add, multiply, minimum, maximum
 
-  var function: BinaryFunction? {
+  public var function: BinaryFunction? {
     switch self {
     case .replace: nil
     case .add: .add

@@ -26,9 +26,9 @@ struct OperatorRow: Sendable {
 let operatorTable: [OperatorRow] =
   unaryRows + activationRows + binaryRows + typeRows
   + reductionRows + selectionRows
-  + shapeRows + movementRows + indexingRows + resamplingRows
+  + shapeRows + movementRows + indexingRows + resamplingRows + gridRows
   + productRows + convolutionRows + normalizationRows + attentionRows + quantizationRows
-  + recurrentRows + controlRows + sourceRows
+  + recurrentRows + controlRows + sourceRows + lossRows + spectrumRows
 
 private let rowsByName: [String: [OperatorRow]] = Dictionary(grouping: operatorTable) { "\($0.domain):\($0.name)" }
   .mapValues { $0.sorted { $0.since < $1.since } }

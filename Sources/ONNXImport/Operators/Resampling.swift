@@ -41,7 +41,55 @@ extension NodeImport {
         op.regionEnds.append(region[axes.count + i])
       }
     }
-    return op.axes.isEmpty ? x : try add(op, x)
+    if op.axes.isEmpty { return x }
+    return try byMatrices(op, x) ?? add(op, x)
+  }
+
+  /// Where the kernel's taps are many or irregular (antialias, a region, excluded edges) and all sizes are known: each
+  /// axis as a product with the matrix of its weights.
+  private func byMatrices(_ op: Resize, _ x: ValueID) throws -> ValueID? {
+    guard op.antialias || op.excludeOutside || op.coordinateMode == .tfCropAndResize,
+      op.mode != .nearest || !op.antialias
+    else { return nil }
+    var sizes: [(axis: Int, input: Int, output: Int)] = []
+    for (axis, target) in zip(op.axes, op.sizes) {
+      guard let input = shape(x)[axis].constant, let output = target.constant, input > 0, input < 1 << 20,
+        output < 1 << 20, input * output <= 1 << 24
+      else { return nil }
+      sizes.append((axis, input, output))
+    }
+    let element = element(x)
+    let computed: ElementType = element == .float64 || !element.isFloat ? .float64 : .float32
+    var value = try cast(x, computed)
+    for (i, (axis, input, output)) in sizes.enumerated() {
+      value = try resampled(
+        value, axis: axis, op.samples(i, input: input, output: output), input, op.extrapolationValue)
+    }
+    return try cast(value, element)
+  }
+
+  /// - Parameter samples: the input elements with their weights of each output position; nil where `outside` belongs.
+  private func resampled(
+    _ x: ValueID, axis: Int, _ samples: [[(index: Int, weight: Double)]?], _ input: Int, _ outside: Double
+  ) throws -> ValueID {
+    let (element, count) = (element(x), samples.count)
+    var weights = [Double](repeating: 0, count: input * count)
+    for (position, taps) in samples.enumerated() {
+      for tap in taps ?? [] { weights[tap.index * count + position] += tap.weight }
+    }
+    let last = rank(x) - 1
+    var order = Array(0...last)
+    order.swapAt(axis, last)
+    let moved = try transpose(x, order)
+    let matrix = constant(HostTensor(element, [input, count], .floats(weights)))
+    var product = try reshape(
+      add(MatMul(), reshape(moved, [shape(moved).dropLast().product, Dim(input)]), matrix),
+      shape(moved).dropLast() + [Dim(count)])
+    if samples.contains(where: { $0 == nil }) {
+      let isInside = constant(HostTensor(.bool, [count], samples.map { $0 != nil }))
+      product = try map(isInside, product) { e, x in e.select(x[0], x[1], e.constant(outside, element)) }
+    }
+    return try transpose(product, order)
   }
 
   /// The op with everything but axes and sizes.

@@ -1,0 +1,99 @@
+import TensorTypes
+import TileIR
+
+/// `y[i] = Σ_{j ≤ i} x[j]` along a dimension; `j < i` if exclusive; from the end if reverse.
+public struct ScanWorkload: Hashable, Sendable, Codable {
+  public var x: View
+  public var axis: Int
+  public var isExclusive: Bool
+  public var isReverse: Bool
+  /// Of x's shape.
+  public var output: View
+
+  public init(x: View, axis: Int, isExclusive: Bool, isReverse: Bool, output: View) {
+    (self.x, self.axis, self.isExclusive, self.isReverse) = (x, axis, isExclusive, isReverse)
+    self.output = output
+  }
+
+  public var operands: [View] { [x] }
+}
+
+/// s += x[i], y[i] = s: a vector holds the sums of neighbours along another dimension, so that its chains overlap and
+/// each sum is taken in order.
+struct RunningSum: KernelTemplate {
+  let name = "scan.sum"
+
+  func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
+    guard case .scan(let w) = workload, w.x.element != .bool else { return nil }
+    return KnobSpace([("vectors", [1, 2, 4])])
+  }
+
+  func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs { ["vectors": 2] }
+
+  func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
+    guard case .scan(let w) = workload else { preconditionFailure("a running sum") }
+    let b = TileBuilder("scan")
+    let space = SlicedSpace([w.x, w.output], axis: w.axis)
+    let x = b.parameter("x", .input, space.views[0].buffer)
+    let y = b.parameter("y", .output, space.views[1].buffer)
+    let count = b.size(space.length)
+    space.forEachStrip(b, cost: 1, lanes: machine.lanes, vectors: knobs["vectors"]) { strip, place in
+      let zero = b.constant(0, w.x.element.accumulator, [strip.count])
+      _ = b.loop(to: count, carrying: [zero]) { step, carried in
+        let index = place(w.isReverse ? count - 1 - step : step)
+        let value = x.load(index, shape: [strip.count], limits: [strip.limit]).cast(zero.element)
+        let sum = carried[0] + value
+        y.store((w.isExclusive ? carried[0] : sum).cast(w.output.element), index, limits: [strip.limit])
+        return [sum]
+      }
+    }
+    return b.finish()
+  }
+}
+
+/// The loops of kernels that go along one dimension in order and do the same for all positions of the others: the
+/// dimension last, before it the one that vectors run along.
+struct SlicedSpace {
+  /// Dimensions outer…, the vectors', the axis.
+  let views: [View]
+  /// Size of the axis.
+  let length: Dim
+
+  /// - Parameter views: of one shape but for the axis; the last one decides where vectors run.
+  init(_ views: [View], axis: Int) {
+    length = views[0].shape[axis]
+    let others = views[0].shape.indices.filter { $0 != axis }
+    let outside = views.map { view in
+      View(view.element, others.map { view.shape[$0] }, strides: others.map { view.strides[$0] })
+    }
+    let loops = LoopSpace(outside, leaders: [views.count - 1])
+    self.views = zip(loops.views, views).map { loop, view in
+      View(view.element, loop.shape + [view.shape[axis]], strides: loop.strides + [view.strides[axis]])
+    }
+  }
+
+  /// Runs `body` for strips along the vectors' dimension; it is given a function from a position along the axis to the
+  /// indices of a tile there.
+  /// - Parameter cost: of one element, in simple operations.
+  func forEachStrip(
+    _ b: TileBuilder, cost: Int, lanes: Int, vectors: Int, _ body: (Strip, (Tile) -> [TileBuffer.Index]) -> Void
+  ) {
+    let outer = views[0].shape.dropLast(2).map { b.size($0) }
+    let inner = views[0].shape[outer.count]
+    let work = max(1, min(1 << 30, length.estimate * cost))
+    // Pieces worth a worker, in whole strips.
+    let width = lanes * vectors
+    let block = max(1, min(64, 24_576 / min(1 << 30, work * width))) * width
+    let size = b.size(inner)
+    let grain = max(1, 24_576 / min(1 << 30, work * min(block, inner.estimate)))
+    b.parallel(outer + [size.ceilDivided(by: block)], grain: grain) { indices in
+      let begin = indices[outer.count] * block
+      let place = Array(indices.dropLast())
+      let isWhole = inner.constant.map { $0 <= block } ?? false
+      let span = isWhole ? b.span(inner) : Span(begin, (begin + block).minimum(size), length: nil)
+      b.strips(span, lanes: lanes, vectors: vectors) { strip in
+        body(strip) { position in place.map { .at($0) } + [strip.index(0), .at(position)] }
+      }
+    }
+  }
+}

@@ -1,0 +1,149 @@
+import GraphIR
+import Kernels
+import TensorTypes
+
+// Ops that take elements from, or put them to, places that a tensor names; orders; running sums; random numbers.
+
+extension Planner {
+  // MARK: Gathers
+
+  mutating func plan(_ op: Gather, _ node: NodeID) throws {
+    let (x, indices) = (try placement(operand(node, 0)), try placement(operand(node, 1)))
+    let (data, picks) = (x.view.strides, indices.view.strides)
+    let inner = data[(op.axis + 1)...]
+    try gather(
+      node, x, data[..<op.axis] + picks.map { _ in 0 } + inner, picked: [op.axis], indices,
+      data[..<op.axis].map { _ in 0 } + picks + inner.map { _ in 0 }, component: 0)
+  }
+
+  mutating func plan(_ op: GatherElements, _ node: NodeID) throws {
+    let (x, indices) = (try placement(operand(node, 0)), try placement(operand(node, 1)))
+    guard fits(indices.view.shape, in: x.view.shape, but: op.axis) else {
+      return reject(node, "gather_elements whose indices' sizes are not known to be within the data's")
+    }
+    var data = x.view.strides
+    data[op.axis] = 0
+    try gather(node, x, data, picked: [op.axis], indices, indices.view.strides, component: 0)
+  }
+
+  mutating func plan(_ op: GatherND, _ node: NodeID) throws {
+    let (x, indices) = (try placement(operand(node, 0)), try placement(operand(node, 1)))
+    let rank = indices.view.rank - 1
+    let picked = op.batchDims..<(op.batchDims + indices.view.shape[rank].constant!)
+    let inner = x.view.strides[picked.upperBound...]
+    try gather(
+      node, x, x.view.strides[..<op.batchDims] + [Dim](repeating: 0, count: rank - op.batchDims) + inner,
+      picked: Array(picked), indices, indices.view.strides[..<rank] + inner.map { _ in 0 },
+      component: indices.view.strides[rank])
+  }
+
+  /// Whether each size is at most the other's whatever the symbols' values, so that no access goes outside.
+  private func fits(_ shape: Shape, in data: Shape, but axis: Int) -> Bool {
+    shape.indices.allSatisfy { $0 == axis || data[$0].isAtLeast(shape[$0]) }
+  }
+
+  /// - Parameters:
+  ///   - data, picks: strides of x and the indices along the result's dimensions.
+  ///   - picked: x's dimensions that the indices are for.
+  ///   - component: the stride from one dimension's index to the next one's.
+  private mutating func gather(
+    _ node: NodeID, _ x: Placement, _ data: [Dim], picked: [Int], _ indices: Placement, _ picks: [Dim], component: Dim
+  ) throws {
+    let output = complete(node)
+    let shape = output.view.shape
+    let workload = GatherWorkload(
+      x: View(
+        x.view.element, shape + picked.map { x.view.shape[$0] }, strides: data + picked.map { x.view.strides[$0] }),
+      indices: View(indices.view.element, shape + [Dim(picked.count)], strides: picks + [component]),
+      output: output.view)
+    emit(.gather(workload), [x, indices], output, origins: origins(node))
+  }
+
+  // MARK: Scatters
+
+  mutating func plan(_ op: ScatterElements, _ node: NodeID) throws {
+    let indices = try placement(operand(node, 1))
+    guard fits(indices.view.shape, in: graph.type(operand(node, 0)).shape, but: op.axis) else {
+      return reject(node, "scatter_elements whose indices' sizes are not known to be within the data's")
+    }
+    let picks = View(
+      indices.view.element, indices.view.shape + [1], strides: indices.view.strides + [0])
+    let places = picks.shape.indices.dropLast().map { axis in
+      axis == op.axis ? ScatterWorkload.Place.picked(0) : .along(axis)
+    }
+    try scatter(node, indices, picks, places, op.reduction)
+  }
+
+  mutating func plan(_ op: ScatterND, _ node: NodeID) throws {
+    let indices = try placement(operand(node, 1))
+    let updates = graph.type(operand(node, 2)).shape
+    let rank = indices.view.rank - 1
+    let depth = indices.view.shape[rank].constant!
+    let inner = updates.dropFirst(rank)
+    let picks = View(
+      indices.view.element, updates + [Dim(depth)],
+      strides: indices.view.strides[..<rank] + inner.map { _ in 0 } + [indices.view.strides[rank]])
+    let places = (0..<depth).map { ScatterWorkload.Place.picked($0) } + inner.indices.map { .along($0) }
+    try scatter(node, indices, picks, places, op.reduction)
+  }
+
+  private mutating func scatter(
+    _ node: NodeID, _ indices: Placement, _ picks: View, _ places: [ScatterWorkload.Place],
+    _ reduction: ScatterReduction
+  ) throws {
+    let (x, updates) = (try placement(operand(node, 0)), try placement(operand(node, 2)))
+    let output = complete(node)
+    let workload = ScatterWorkload(
+      x: x.view, indices: picks, updates: updates.view, places: places, function: reduction.function,
+      output: output.view)
+    emit(.scatter(workload), [x, indices, updates], output, origins: origins(node))
+  }
+
+  // MARK: Along one dimension
+
+  mutating func plan(_ op: CumulativeSum, _ node: NodeID) throws {
+    let x = try placement(operand(node, 0))
+    let output = complete(node)
+    let workload = ScanWorkload(
+      x: x.view, axis: op.axis, isExclusive: op.exclusive, isReverse: op.reverse, output: output.view)
+    emit(.scan(workload), [x], output, origins: origins(node))
+  }
+
+  mutating func plan(_ op: TopK, _ node: NodeID) throws {
+    let x = try placement(operand(node, 0))
+    let output = complete(node)
+    let positions = graph[node].results[1]
+    let indices = destination(positions)
+    placements[positions] = indices
+    let workload = SortWorkload(
+      x: x.view, axis: op.axis, isDescending: op.largest, output: output.view, indices: indices.view)
+    emit(.sort(workload), [x], output, extras: [indices], origins: origins(node))
+  }
+
+  mutating func plan(_ op: ArgReduce, _ node: NodeID) throws {
+    let x = try placement(operand(node, 0))
+    let output = complete(node)
+    var view = output.view
+    if op.keepDims {
+      view.strides[op.axis] = 0
+    } else {
+      view.shape.insert(1, at: op.axis)
+      view.strides.insert(0, at: op.axis)
+    }
+    let workload = ArgReduceWorkload(
+      x: x.view, axis: op.axis, isMaximum: op.function == .maximum, selectsLast: op.selectLast, output: view)
+    emit(.argReduce(workload), [x], output, origins: origins(node))
+  }
+
+  // MARK: Random numbers
+
+  mutating func plan(_ op: Random, _ node: NodeID) throws {
+    let output = complete(node)
+    let drawn = output.isDense ? output : newStorage(TensorType(op.element, op.shape))
+    let flat = View(op.element, [op.shape.product])
+    let kind: RandomWorkload.Kind = op.kind == .uniform ? .uniform : .normal
+    emit(.random(RandomWorkload(kind: kind, seed: op.seed, output: flat)), [], drawn, origins: origins(node))
+    if output.isDense { return }
+    emit(.movement(MovementWorkload(x: drawn.view, output: output.view)), [drawn], output, origins: origins(node))
+  }
+}
