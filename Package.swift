@@ -72,6 +72,9 @@ let package = Package(
       name: "KernelsTests", dependencies: ["Kernels", "KernelTesting", "TileIR", "LLVMBackend", "TensorTypes"],
       swiftSettings: settings),
     .testTarget(name: "CommandLineTests", dependencies: ["tessera", "TensorTypes"], swiftSettings: settings),
+    .testTarget(
+      name: "EndToEndTests",
+      dependencies: ["Compiler", "GraphIR", "LLVMBackend", "TensorTypes", "TesseraRuntime"], swiftSettings: settings),
     .testTarget(name: "CompilerTests", dependencies: ["Compiler", "GraphIR", "TensorTypes"], swiftSettings: settings),
   ]
 )

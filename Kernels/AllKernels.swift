@@ -5,6 +5,7 @@ public let allKernels: [any KernelTemplate] = [
   Depthwise(),
   ImplicitGEMM(),
   Generate(),
+  NonZeroScan(),
   Elementwise(),
   Copy(),
   Pad(),

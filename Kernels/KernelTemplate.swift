@@ -51,6 +51,7 @@ public enum Workload: Hashable, Sendable, Codable {
   case argReduce(ArgReduceWorkload)
   case random(RandomWorkload)
   case recurrent(RecurrentWorkload)
+  case nonZero(NonZeroWorkload)
 
   /// What a message calls it.
   public var summary: String {
@@ -73,6 +74,7 @@ public enum Workload: Hashable, Sendable, Codable {
     case .argReduce: return "search for the first of \(operands)"
     case .random: return "random \(output.element.rawValue)\(output.shape)"
     case .recurrent: return "recurrence on \(operands)"
+    case .nonZero(let w): return "non-zero \(w.step.rawValue) of \(operands)"
     }
   }
 
@@ -95,6 +97,8 @@ public enum Workload: Hashable, Sendable, Codable {
     case .sort(let w): w.operands
     case .argReduce(let w): w.operands
     case .recurrent(let w): w.operands
+    case .generate: []
+    case .nonZero(let w): [w.x]
     }
   }
 
@@ -128,6 +132,7 @@ public enum Workload: Hashable, Sendable, Codable {
     case .matmul, .convolution, .attention, .normalization, .reduction, .elementwise, .movement, .pool, .gather,
       .resize, .generate, .scatter, .scan, .argReduce, .random:
       []
+    case .nonZero(let w): w.output
     }
   }
 }

@@ -11,7 +11,7 @@ extension Compilation {
         return
           "{\"name\":\(quoted(kernel.name)),\"template\":\(quoted(kernel.template)),\"tuned\":false,\"knobs\":{\(knobs.joined(separator: ","))}}"
       }
-      let steps = plan.steps.map { step in
+      let steps = plan.launches.map { step in
         "{\"kernel\":\(step.kernel),\"nodes\":[\(step.origins.map { quoted($0) }.joined(separator: ","))]}"
       }
       return """

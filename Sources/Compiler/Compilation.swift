@@ -84,20 +84,23 @@ public struct Compilation: Sendable {
     var objects: [String] = []
     var weights: [UInt8] = []
     var variants: [LibraryDescription.Variant] = []
-    var interface: HostProgram?
+    var hosts: [HostProgram] = []
     for (plan, target) in zip(plans, options.targets) {
       let kernels = try compileKernels(plan, target)
-      let local = kernels.map(\.localBytes).reduce(Dim(0), Dim.maximum)
-      let host = hostProgram(plan, target, localBytes: local)
-      interface = host
+      hosts.append(hostProgram(plan, target, localBytes: kernels.map(\.localBytes)))
       for (i, kernel) in kernels.enumerated() {
         objects.append(try scratch.write(kernel.object, "\(target.name)-\(i).o"))
       }
-      objects.append(try scratch.write(Backend.compile(host, for: target), "\(target.name)-host.o"))
       let bytes = try WeightsFile.bytes(plan, graph)
       variants.append(.init(target: target, weightsOffset: weights.count, weightsSize: bytes.count))
       weights += bytes
       weights += [UInt8](repeating: 0, count: (4096 - weights.count % 4096) % 4096)
+    }
+    var seen: Set<String> = []
+    let messages = hosts.flatMap(\.messages).filter { seen.insert($0).inserted }
+    for (host, target) in zip(hosts, options.targets) {
+      let object = try Backend.compile(host, messages: messages, for: target)
+      objects.append(try scratch.write(object, "\(target.name)-host.o"))
     }
     let sidecarPath = path + ".weights"
     let place: LibraryDescription.Weights
@@ -109,7 +112,8 @@ public struct Compilation: Sendable {
       place = .sidecar(name: String(sidecarPath.split(separator: "/").last!))
     }
     let description = LibraryDescription(
-      modelName: graph.name, interface: interface!, variants: variants, weights: place, weightsSize: weights.count,
+      modelName: graph.name, interface: hosts.last!, messages: messages, variants: variants, weights: place,
+      weightsSize: weights.count,
       weightsHash: weights.withUnsafeBytes { SHA256.hexDigest($0) }, manifest: manifest)
     objects.append(try scratch.write(Backend.compile(description), "descriptor.o"))
     options.progress("linking", 1, 1)
@@ -127,7 +131,7 @@ public struct Compilation: Sendable {
   private func compileKernels(_ plan: Plan, _ target: Target) throws -> [CompiledKernel] {
     let results = Mutex([Result<CompiledKernel, any Error>?](repeating: nil, count: plan.kernels.count))
     let next = Atomic(0)
-    let symbols = symbols
+    let symbols = symbols + plan.runSymbols
     DispatchQueue.concurrentPerform(iterations: max(1, min(options.jobs, plan.kernels.count))) { _ in
       while true {
         let i = next.add(1, ordering: .relaxed).oldValue
@@ -143,14 +147,21 @@ public struct Compilation: Sendable {
   }
 
   /// What the library's run entry does for one target.
-  public func hostProgram(_ plan: Plan, _ target: Target, localBytes: Dim) -> HostProgram {
-    HostProgram(
+  /// - Parameter localBytes: what each kernel needs a worker.
+  public func hostProgram(_ plan: Plan, _ target: Target, localBytes: [Dim]) -> HostProgram {
+    let isEarly = localBytes.map { $0.symbols.isDisjoint(with: plan.runSymbols) }
+    let known = zip(localBytes, isEarly).filter(\.1).map(\.0).reduce(Dim(0), Dim.maximum)
+    return HostProgram(
       inputs: graph.inputs.map { .init(name: graph[$0].name ?? "", type: graph.type($0)) },
       outputs: graph.outputs.map { .init(name: $0.name, type: graph.type($0.value)) },
-      symbols: symbols, constraints: [],
-      launches: plan.steps.map {
-        .init(kernel: "\(plan.kernels[$0.kernel].name)__\(target.symbolSuffix)", buffers: $0.buffers)
+      symbols: symbols, runSymbols: plan.runSymbols, constraints: plan.constraints,
+      steps: plan.steps.map { step in
+        step.mapLaunches { launch in
+          .init(
+            kernel: "\(plan.kernels[launch.kernel].name)__\(target.symbolSuffix)", buffers: launch.buffers,
+            localBytes: isEarly[launch.kernel] ? nil : localBytes[launch.kernel])
+        }
       },
-      arenaBytes: plan.arenaBytes, localBytes: localBytes)
+      registers: plan.registers, arenaBytes: plan.arenaBytes, localBytes: known)
   }
 }

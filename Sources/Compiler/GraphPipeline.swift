@@ -19,5 +19,9 @@ let graphPipeline: [GraphPass] = [
 /// Results differ from the model's by rounding only: factors are joined and multiplied into weights.
 /// - Throws: `Failure` if a pass's result does not verify or a dump can't be written, as `options` ask.
 public func optimise(_ graph: Graph, options: PipelineOptions = .fromEnvironment()) throws -> Graph {
-  try run(graphPipeline, on: graph, options: options)
+  // Graphs within first: what they have become is what passes over the graph around them see.
+  let prepared = try Rewriter.rewrite(graph) { rewriter, node in
+    try graph[node].op.mappingInnerGraphs { try optimise($0, options: options) }.map { try rewriter.copy(node, as: $0) }
+  }
+  return try run(graphPipeline, on: prepared, options: options)
 }

@@ -16,7 +16,7 @@ public let allOps: [any Op.Type] = [
   // Sizes known at run time
   BindSymbols.self, NonZero.self,
   // Control flow
-  If.self, Loop.self,
+  If.self, Loop.self, Assert.self,
 ]
 
 let opsByMnemonic: [String: any Op.Type] = Dictionary(uniqueKeysWithValues: allOps.map { ($0.mnemonic, $0) })

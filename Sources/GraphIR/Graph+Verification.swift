@@ -9,11 +9,12 @@ extension Graph {
   /// - (graph_c4) Inputs have distinct names, and outputs have.
   /// - (graph_c5) A constant's type is its tensor's.
   /// - (graph_c6) Every symbol in a type or attribute is defined by an input's shape or by a node before.
+  /// - Parameter outer: symbols that the graph around this one defines.
   /// - Throws: `Failure` of kind `ours` quoting the violated one.
-  public func verify() throws {
+  public func verify(outer: Set<String> = []) throws {
     try verifyDefinitions()
     var defined: Set<Int> = []
-    var symbols: Set<String> = []
+    var symbols = outer
     for (i, value) in values.enumerated() {
       if case .result = value.definition { continue }
       defined.insert(i)
@@ -22,7 +23,7 @@ extension Graph {
     for (i, node) in nodes.enumerated() {
       do {
         try verify(node, i, &defined, &symbols)
-        for case (_, .graph(let inner)) in node.op.attributes { try inner.verify() }
+        for case (_, .graph(let inner)) in node.op.attributes { try inner.verify(outer: symbols) }
       } catch let failure as Failure {
         throw node.origin.map { failure.at($0) } ?? failure
       }

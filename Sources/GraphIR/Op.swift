@@ -33,13 +33,22 @@ public protocol Op: Hashable, Sendable {
 
   /// Symbols that get their values when this op runs: sizes that depend on data.
   var definedSymbols: [String] { get }
+
+  /// Whether the op does something besides giving results, so that it must run though nothing reads them.
+  var hasEffect: Bool { get }
 }
 
 extension Op {
   public func contents(_ operands: [ValueFacts]) -> [[Dim]?] { [] }
   public func substituting(_ bindings: [String: Dim]) -> Self { self }
   public var definedSymbols: [String] { [] }
+  public var hasEffect: Bool { false }
   public var mnemonic: String { Self.mnemonic }
+
+  /// The graphs in the attributes, in their order.
+  public var innerGraphs: [Graph] {
+    attributes.compactMap { if case .graph(let graph) = $0.value { graph } else { nil } }
+  }
 
   /// The symbols in the attributes.
   public var usedSymbols: Set<String> { attributes.reduce(into: []) { $0.formUnion($1.value.symbols) } }

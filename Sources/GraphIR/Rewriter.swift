@@ -74,10 +74,10 @@ extension Graph {
     for output in outputs { isLive[output.value.index] = true }
     for (i, node) in nodes.enumerated().reversed() {
       let definesUsed = node.op.definedSymbols.contains { symbols.contains($0) }
-      guard definesUsed || node.results.contains(where: { isLive[$0.index] }) else { continue }
+      guard definesUsed || node.op.hasEffect || node.results.contains(where: { isLive[$0.index] }) else { continue }
       isKept[i] = true
       for case let operand? in node.operands { isLive[operand.index] = true }
-      symbols.formUnion(node.op.usedSymbols)
+      symbols.formUnion(node.op.mentionedSymbols)
       for result in node.results { for dim in type(result).shape { symbols.formUnion(dim.symbols) } }
     }
     var copy = Graph(name: name)

@@ -29,10 +29,13 @@ public enum Backend {
   }
 
   /// Compiles a host program's `shape` and `run`.
-  public static func compile(_ program: HostProgram, for target: Target, as form: CodeForm = .object) throws -> [UInt8]
-  {
+  /// - Parameter messages: the descriptor's, among them all of the program's.
+  public static func compile(
+    _ program: HostProgram, messages: [String], for target: Target, as form: CodeForm = .object
+  ) throws -> [UInt8] {
     let module = try Module("host", for: target)
-    HostLowering(e: Emitter(module, target: target), program: program, suffix: target.symbolSuffix).lower()
+    let emitter = Emitter(module, target: target)
+    HostLowering(e: emitter, program: program, suffix: target.symbolSuffix, messages: messages).lower()
     module.verify()
     module.optimise()
     return try module.output(form)

@@ -150,6 +150,19 @@ public func tessera_run(
 }
 
 @c @implementation
+public func tessera_output(
+  _ session: TesseraSession, _ index: UInt32, _ output: UnsafeMutablePointer<TesseraBuffer>!
+) -> Int32 {
+  status { () throws(Failure) in
+    let (view, dims) = try sessions[session].lastOutput(Int(index))
+    let result = try given(output, "output")
+    result.pointee = TesseraBuffer(
+      data: view.bytes.baseAddress, size: UInt64(view.bytes.count), element: view.element.code,
+      rank: Int32(view.shape.count), dims: dims)
+  }
+}
+
+@c @implementation
 public func tessera_bind_input(
   _ session: TesseraSession, _ index: UInt32, _ buffer: UnsafePointer<TesseraBuffer>!
 ) -> Int32 {
@@ -225,6 +238,11 @@ extension TesseraBuffer {
     let place = "\(role) '\(port.name)'"
     guard let type = ElementType(code: element) else {
       throw .badData("element type \(element) is unknown", place: place)
+    }
+    if port.isUnknown {
+      guard size <= 1 << 62 else { throw .badData("\(size) bytes of memory cannot be", place: place) }
+      let memory = UnsafeMutableRawBufferPointer(start: data, count: data == nil ? 0 : Int(size))
+      return MutableTensorView(type, [Int](repeating: -1, count: port.rank), memory)
     }
     let shape = try shape(port, role)
     guard let needed = byteCount(type, shape) else { throw .badData("sizes \(shape) make no tensor", place: place) }

@@ -87,6 +87,7 @@ struct Descriptor {
         let size: Port.Size
         switch tensor.dims[d] {
         case Int64.min where !isInput: size = .computed
+        case Int64.min + 1 where !isInput: size = .unknown
         case 0...: size = .fixed(Int(tensor.dims[d]))
         case -Int64(symbols.count)..<0: size = .symbol(Int(-1 - tensor.dims[d]))
         default: throw .badData("dimension \(d) cannot be \(tensor.dims[d])", place: name)
@@ -98,7 +99,7 @@ struct Descriptor {
           switch size {
           case .fixed(let n): port.sizeTexts.append("\(n)")
           case .symbol(let s): port.sizeTexts.append(symbols[s])
-          case .computed: port.sizeTexts.append("?")
+          case .computed, .unknown: port.sizeTexts.append("?")
           }
         }
       }

@@ -31,7 +31,7 @@ extension Library {
                 + "'\(inputs[binder.input].name)' makes it \(values[symbol])", place: place)
           }
           if values[symbol] == -1 { (values[symbol], binders[symbol]) = (Int64(size), (i, d)) }
-        case .computed: preconditionFailure("inputs have no computed sizes")
+        case .computed, .unknown: preconditionFailure("inputs have no computed sizes")
         }
       }
     }
@@ -40,6 +40,17 @@ extension Library {
 }
 
 extension Port {
+  /// Checks element type, and rank and memory as far as they are known, of memory for this output.
+  func check(output view: MutableTensorView) throws(Failure) {
+    let bytes = UnsafeRawBufferPointer(view.bytes)
+    if isUnknown {
+      // Sizes are what the run finds; the memory is what there is.
+      try check(TensorView(view.element, [Int](repeating: 0, count: rank), bytes), "output")
+    } else {
+      try check(TensorView(view.element, view.shape, bytes), "output")
+    }
+  }
+
   /// Checks element type, rank and memory of a tensor meant for this port.
   func check(_ view: TensorView, _ role: String) throws(Failure) {
     let place = "\(role) '\(name)'"

@@ -99,8 +99,10 @@ public final class Library: Sendable {
   }
 
   /// What code `code` of `shape` or `run` means: 0 is success, k + 1 is message k.
-  func check(_ code: Int32) throws(Failure) {
+  /// - Parameter host: why a service failed, if one did.
+  func check(_ code: Int32, host: Failure? = nil) throws(Failure) {
     guard code != 0 else { return }
+    if code == TESSERA_HOST_FAILED, let host { throw host }
     guard code > 0, Int(code) <= messages.count else {
       throw Failure(.ours, file: path, "the library failed with the unknown code \(code)")
     }

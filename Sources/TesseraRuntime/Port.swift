@@ -9,6 +9,8 @@ public struct Port: Hashable, Sendable, CustomStringConvertible {
     case symbol(Int)
     /// An expression over symbols that the library computes; outputs only.
     case computed
+    /// Known only once the model has run; outputs only.
+    case unknown
   }
 
   public var name: String
@@ -18,6 +20,8 @@ public struct Port: Hashable, Sendable, CustomStringConvertible {
   public var sizeTexts: [String]
 
   public var rank: Int { sizes.count }
+  /// Whether a size depends on the inputs' elements, not on their sizes alone.
+  public var isUnknown: Bool { sizes.contains(.unknown) }
 
   /// `image: f32[batch, 3, height, width]`
   public var description: String { "\(name): \(element.rawValue)[\(sizeTexts.joined(separator: ", "))]" }

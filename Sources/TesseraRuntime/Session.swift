@@ -35,6 +35,10 @@ public final class Session: @unchecked Sendable {
   private let services: UnsafeMutablePointer<TesseraServices>
   private var boundInputs: [TensorView?]
   private var boundOutputs: [MutableTensorView?]
+  private let memory: RunMemory
+  /// The outputs of the last run, and their sizes where C can read them.
+  private var lastOutputs: [MutableTensorView] = []
+  private var lastDims: [UnsafeMutablePointer<Int64>] = []
 
   public init(library: Library, options: Options = Options()) throws(Failure) {
     var profile: UnsafeMutablePointer<TsrProfile>?
@@ -44,13 +48,16 @@ public final class Session: @unchecked Sendable {
     }
     self.library = library
     self.options = options
+    memory = RunMemory(ports: library.outputs, poisons: options.poison)
     host = .allocate(capacity: 1)
-    host.initialize(to: TsrHost(pool: library.pool.pool, profile: profile))
+    host.initialize(
+      to: TsrHost(pool: library.pool.pool, profile: profile, memory: Unmanaged.passUnretained(memory).toOpaque()))
     services = .allocate(capacity: 1)
     services.initialize(
       to: TesseraServices(
         size: UInt32(MemoryLayout<TesseraServices>.size), worker_count: Int32(library.pool.workers), host: host,
-        parallel_for: tsr_service_parallel_for, mark: options.profile ? tsr_service_mark : nil))
+        parallel_for: tsr_service_parallel_for, mark: options.profile ? tsr_service_mark : nil,
+        allocate: RunServices.allocate, output: RunServices.output))
     boundInputs = Array(repeating: nil, count: library.inputs.count)
     boundOutputs = Array(repeating: nil, count: library.outputs.count)
   }
@@ -59,11 +66,12 @@ public final class Session: @unchecked Sendable {
     tsr_profile_destroy(host.pointee.profile)
     services.deallocate()
     host.deallocate()
+    for dims in lastDims { dims.deallocate() }
   }
 
   // MARK: Shapes
 
-  /// The outputs' sizes for inputs of these sizes.
+  /// The outputs' sizes for inputs of these sizes; -1 for sizes that only a run finds out.
   ///
   /// - Throws: `usage` for another number of inputs, `badData` naming input and dimension for sizes it cannot have.
   public func outputShapes(for inputs: [[Int]]) throws(Failure) -> [[Int]] {
@@ -82,7 +90,7 @@ public final class Session: @unchecked Sendable {
     for output in library.outputs {
       let shape = dims[next..<(next + output.rank)].map { Int($0) }
       next += output.rank
-      guard byteCount(output.element, shape) != nil else {
+      guard output.isUnknown || byteCount(output.element, shape) != nil else {
         throw .badData("these inputs lead to the sizes \(shape), which no tensor has", place: "output '\(output.name)'")
       }
       shapes.append(shape)
@@ -94,32 +102,48 @@ public final class Session: @unchecked Sendable {
 
   /// Runs on memory of the caller: reads `inputs`, and has written all of `outputs` when it returns.
   ///
+  /// An output of unknown size takes any memory that is large enough, whatever sizes the view says; without memory
+  /// (a base address of nil) the session keeps the output until its next run.
+  ///
+  /// - Returns: the outputs with the sizes that they have now.
   /// - Throws: `usage` or `badData`, naming the tensor, if types, sizes or memory do not fit; nothing has run then.
   ///   `badData` if the model itself finds its input wrong, `noDevice` if there is no memory for the workspace.
-  public func run(_ inputs: [TensorView], into outputs: [MutableTensorView]) throws(Failure) {
-    try lock.withLock { _ throws(Failure) in try runLocked(inputs, outputs) }
+  @discardableResult
+  public func run(
+    _ inputs: [TensorView], into outputs: [MutableTensorView]
+  ) throws(Failure) -> [MutableTensorView] {
+    try lock.withLock { _ throws(Failure) in
+      try runLocked(inputs, outputs)
+      return lastOutputs
+    }
   }
 
   /// Runs on `inputs` and returns fresh outputs.
   public func run(_ inputs: [HostTensor]) throws(Failure) -> [HostTensor] {
     let shapes = try outputShapes(for: inputs.map(\.shape))
     var views: [MutableTensorView] = []
-    var owners: [HostTensor] = []
+    var storages: [HostTensor.Storage?] = []
     for (port, shape) in zip(library.outputs, shapes) {
-      guard let count = byteCount(port.element, shape), count <= 1 << 46 else {
-        throw Failure(.noDevice, place: "output '\(port.name)'", "no memory for sizes \(shape)")
+      if port.isUnknown {
+        views.append(MutableTensorView(port.element, shape, UnsafeMutableRawBufferPointer(start: nil, count: 0)))
+        storages.append(nil)
+        continue
       }
-      let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: max(64, count), alignment: 64)
-      let owner = MutableTensorView(port.element, shape, memory)
-      let storage = HostTensor.Storage(UnsafeRawBufferPointer(memory)) { owner.bytes.deallocate() }
-      owners.append(HostTensor(port.element, shape, storage: storage))
-      views.append(owner)
+      let storage = try tensorMemory(byteCount: byteCount(port.element, shape) ?? .max, "output '\(port.name)'")
+      storages.append(storage)
+      views.append(MutableTensorView(port.element, shape, UnsafeMutableRawBufferPointer(mutating: storage.bytes)))
     }
     let aligned = inputs.map(\.alignedToElements)
-    try withExtendedLifetime(aligned) { () throws(Failure) in
-      try run(aligned.map { TensorView($0.element, $0.shape, $0.bytes) }, into: views)
+    return try lock.withLock { _ throws(Failure) in
+      try withExtendedLifetime((aligned, storages)) { () throws(Failure) in
+        try runLocked(aligned.map { TensorView($0.element, $0.shape, $0.bytes) }, views)
+      }
+      defer { lastOutputs = [] }  // whose memory is the caller's now
+      return lastOutputs.enumerated().map { i, output in
+        guard let storage = storages[i] ?? memory.take(i) else { preconditionFailure("memory of an output") }
+        return HostTensor(output.element, output.shape, storage: storage)
+      }
     }
-    return owners
   }
 
   private func runLocked(_ inputs: [TensorView], _ outputs: [MutableTensorView]) throws(Failure) {
@@ -131,19 +155,26 @@ public final class Session: @unchecked Sendable {
     for (port, input) in zip(library.inputs, inputs) { try port.check(input, "input") }
     let expected = try shape(symbols)
     for (i, (port, output)) in zip(library.outputs, outputs).enumerated() {
-      let view = TensorView(output.element, output.shape, UnsafeRawBufferPointer(output.bytes))
-      guard output.shape == expected.outputs[i] else {
+      guard port.isUnknown || output.shape == expected.outputs[i] else {
         throw .badData("its sizes are \(expected.outputs[i]), not \(output.shape)", place: "output '\(port.name)'")
       }
-      try port.check(view, "output")
+      try port.check(output: output)
+      let bytes = UnsafeRawBufferPointer(output.bytes)
       let others = inputs.map(\.bytes) + outputs[..<i].map { UnsafeRawBufferPointer($0.bytes) }
-      guard !others.contains(where: { overlap($0, view.bytes) }) else {
+      guard !others.contains(where: { overlap($0, bytes) }) else {
         throw Failure(.usage, place: "output '\(port.name)'", "its memory overlaps another tensor's")
       }
     }
     try workspace.reserve(expected.workspace)
     if options.poison { poison(outputs, expected.workspace) }
+    memory.begin(outputs)
+    lastOutputs = []
+    try library.check(call(symbols, inputs, outputs), host: memory.failure)
+    lastOutputs = try memory.results(outputs)
+  }
 
+  /// Calls the library's code.
+  private func call(_ symbols: [Int64], _ inputs: [TensorView], _ outputs: [MutableTensorView]) -> Int32 {
     let inputPointers = inputs.map { UnsafeRawPointer($0.bytes.baseAddress) }
     let outputPointers = outputs.map { UnsafeMutableRawPointer($0.bytes.baseAddress) }
     let code = inputPointers.withUnsafeBufferPointer { inputPointers in
@@ -158,7 +189,19 @@ public final class Session: @unchecked Sendable {
       }
     }
     if let profile = host.pointee.profile { tsr_profile_mark(profile, -1) }
-    try library.check(code)
+    return code
+  }
+
+  /// Output `index` as the last run left it, with its sizes in memory that stays until the session's next run.
+  func lastOutput(_ index: Int) throws(Failure) -> (view: MutableTensorView, dims: UnsafePointer<Int64>) {
+    try lock.withLock { _ throws(Failure) in
+      guard library.outputs.indices.contains(index) else { throw Failure(.usage, "the model has no output \(index)") }
+      guard lastOutputs.indices.contains(index) else { throw Failure(.usage, "the session's last run gave no outputs") }
+      if lastDims.isEmpty { lastDims = library.outputs.map { .allocate(capacity: max(1, $0.rank)) } }
+      let view = lastOutputs[index]
+      for (i, size) in view.shape.enumerated() { lastDims[index][i] = Int64(size) }
+      return (view, UnsafePointer(lastDims[index]))
+    }
   }
 
   private func poison(_ outputs: [MutableTensorView], _ size: UInt64) {
@@ -183,7 +226,7 @@ public final class Session: @unchecked Sendable {
   /// The same for an output.
   public func bind(output index: Int, to view: MutableTensorView) throws(Failure) {
     guard library.outputs.indices.contains(index) else { throw Failure(.usage, "the model has no output \(index)") }
-    try library.outputs[index].check(TensorView(view.element, view.shape, UnsafeRawBufferPointer(view.bytes)), "output")
+    try library.outputs[index].check(output: view)
     lock.withLock { _ in boundOutputs[index] = view }
   }
 

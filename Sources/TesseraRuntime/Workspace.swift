@@ -29,6 +29,17 @@ struct Workspace: ~Copyable {
     if alignment == Self.hugePage { madvise(memory + skip, rounded, Int32(MADV_HUGEPAGE)) }
   }
 
+  /// Makes at least `needed` bytes available, the first `keep` of which hold what they held. Grows by half at least, so
+  /// that growing step by step costs little.
+  mutating func grow(to needed: UInt64, keeping keep: UInt64) throws(Failure) {
+    guard base == nil || needed > UInt64(size) else { return }
+    var larger = Workspace()
+    let ample = min(UInt64(size) + UInt64(size) / 2, 1 << 46)
+    try larger.reserve(max(needed, ample))
+    if let base, let new = larger.base { new.copyMemory(from: base, byteCount: min(size, Int(keep))) }
+    swap(&self, &larger)
+  }
+
   private mutating func release() {
     if let mapping { munmap(mapping, mappedSize) }
     (mapping, mappedSize, base, size) = (nil, 0, nil, 0)

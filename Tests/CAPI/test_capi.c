@@ -113,6 +113,12 @@ static void test_running(const char *path) {
 
   EXPECT(TESSERA_OK, tessera_run(session, t->inputs, 2, t->outputs, 2));
   CHECK(is_right(t));
+  TesseraBuffer given;
+  EXPECT(TESSERA_OK, tessera_output(session, 0, &given));
+  if (given.data != t->outputs[0].data || given.rank != 2 || given.dims[0] != t->outputs[0].dims[0]) failures++;
+  EXPECT(TESSERA_USAGE, tessera_output(session, 2, &given));
+  EXPECT(TESSERA_USAGE, tessera_output(session, 0, NULL));
+  EXPECT(TESSERA_USAGE, tessera_output(0, 0, &given));
   EXPECT(TESSERA_USAGE, tessera_run(session, NULL, 2, t->outputs, 2));
   EXPECT(TESSERA_USAGE, tessera_run(session, t->inputs, 2, NULL, 2));
   EXPECT(TESSERA_USAGE, tessera_run(session, t->inputs, 2, t->outputs, 0));

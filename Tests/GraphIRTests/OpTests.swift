@@ -115,7 +115,7 @@ import Testing
     double.addOutput("y", try double.add(Elementwise(.binary(.add, .float32)), x, x))
     var keep = Graph(name: "keep")
     keep.addOutput("y", keep.addInput("x", f32([.symbol("n")])))
-    let branch = If(then: double, otherwise: keep)
+    let branch = If(then: double, otherwise: keep).substituting(["n": 2])
     let value = floats([2], [1, 2])
     #expect(try branch.evaluate([HostTensor(.bool, [], [UInt8(1)]), value])[0].doubles == [2, 4])
     #expect(try branch.evaluate([HostTensor(.bool, [], [UInt8(0)]), value])[0].doubles == [1, 2])
@@ -133,7 +133,7 @@ import Testing
     let start = graph.addInput("start", f32([2]))
     let limit = graph.addConstant(HostTensor(integers: [100], []))
     let condition = graph.addConstant(HostTensor(.bool, [], [UInt8(1)]))
-    let results = try graph.add(Loop(body: body, carried: 1, count: .symbol("trips")), [limit, condition, start])
+    let results = try graph.add(Loop(body: body, carried: 1, sizes: [2, .symbol("trips"), 2], defined: ["trips"]), [limit, condition, start])
     for (i, result) in results.enumerated() { graph.addOutput("y\(i)", result) }
     try graph.verify()
     #expect(graph.type(results[1]).shape == [.symbol("trips"), 2])

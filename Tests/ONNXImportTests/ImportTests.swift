@@ -135,6 +135,71 @@ import Testing
     #expect(results[0].array() == [16] as [Float] && results[1].array() == [1, 2, 4, 8] as [Float])
   }
 
+  private func chooses(_ then: String, _ otherwise: String) -> String {
+    let branches = [("then_branch", then), ("else_branch", otherwise)].map { name, nodes in
+      #"{"name": "\#(name)", "g": {"node": [\#(nodes)], "output": [{"name": "r"}]}}"#
+    }
+    return branches.joined(separator: ",")
+  }
+
+  @Test func branchesMayGiveOtherSizes() throws {
+    let attributes = chooses(
+      node("Concat", ["x", "x"], ["r"], #"{"name": "axis", "i": 0}"#), node("Identity", ["x"], ["r"]))
+    let graph = try importModel(
+      model(
+        node("If", ["c"], ["y"], attributes) + "," + node("Neg", ["y"], ["z"]), inputs: "c: BOOL[]; x: FLOAT[n]",
+        outputs: ["z"]))
+    try graph.verify()
+    let size = try #require(graph.type(graph.outputs[0].value).shape[0].name)
+    #expect(size != "n", "the size is known only when the branch is: \(size)")
+    for (condition, expected) in [(UInt8(1), [-3, -4, -3, -4]), (0, [-3, -4])] as [(UInt8, [Float])] {
+      let results = try graph.evaluate([HostTensor(.bool, [], [condition]), floats([2], [3, 4])])
+      #expect(results[0].array() == expected)
+    }
+  }
+
+  /// `squeeze` as scripting exporters write it: the branch that what follows can read is assumed, and asserted.
+  @Test func branchesOfDifferentRanks() throws {
+    let squeeze = constant("axes", [1]) + "," + node("Squeeze", ["x", "axes"], ["r"])
+    let order = #"{"name": "perm", "ints": [0], "type": "INTS"}"#
+    for isFirst in [true, false] {
+      let branches = isFirst ? (squeeze, node("Identity", ["x"], ["r"])) : (node("Identity", ["x"], ["r"]), squeeze)
+      let nodes =
+        node("If", ["c"], ["s"], chooses(branches.0, branches.1)) + "," + node("Transpose", ["s"], ["y"], order)
+      let graph = try importModel(model(nodes, inputs: "c: BOOL[]; x: FLOAT[n, m]"))
+      try graph.verify()
+      #expect(graph.nodes.contains { $0.op is Assert })
+      let x = floats([3, 1], [1, 2, 3])
+      let good = HostTensor(.bool, [], [UInt8(isFirst ? 1 : 0)])
+      #expect(try graph.evaluate([good, x])[0].array() == [1, 2, 3] as [Float])
+      #expect(throws: Failure.self) { try graph.evaluate([HostTensor(.bool, [], [UInt8(isFirst ? 0 : 1)]), x]) }
+    }
+    // What follows fits neither.
+    let nodes =
+      node("If", ["c"], ["s"], chooses(squeeze, node("Identity", ["x"], ["r"]))) + ","
+      + node("Transpose", ["s"], ["y"], #"{"name": "perm", "ints": [0, 1, 2], "type": "INTS"}"#)
+    #expect(throws: Failure.self) { try importModel(model(nodes, inputs: "c: BOOL[]; x: FLOAT[n, m]")) }
+  }
+
+  @Test func loopsMayChangeSizes() throws {
+    // s ← [s, s] while s is shorter than the limit.
+    let body = #"""
+      {"node": [\#(node("Concat", ["s", "s"], ["t"], #"{"name": "axis", "i": 0}"#)), \#(node("Size", ["t"], ["length"])),
+        \#(node("Less", ["length", "limit"], ["more"]))],
+      "input": [{"name": "i"}, {"name": "go"}, {"name": "s"}], "output": [{"name": "more"}, {"name": "t"}]}
+      """#
+    let graph = try importModel(
+      model(
+        node("Loop", ["", "", "x"], ["y"], #"{"name": "body", "g": \#(body)}"#),
+        inputs: "x: FLOAT[2]; limit: INT64[]"))
+    try graph.verify()
+    #expect(graph.type(graph.outputs[0].value).shape[0].constant == nil)
+    for (limit, count) in [(3, 4), (5, 8), (0, 4), (100, 128)] {
+      let y = try graph.evaluate([floats([2], [1, 2]), HostTensor(integers: [limit], [])])[0]
+      #expect(y.shape == [count] && y.array(of: Float.self).suffix(2) == [1, 2])
+    }
+  }
+
   @Test func functionsAreInlinedWithTheirAttributes() throws {
     let function = #"""
       , "functions": [{"name": "Scale", "domain": "own", "input": ["a"], "output": ["b"], "attribute": ["slope"],

@@ -35,6 +35,7 @@ SIGNATURES = {
     "tessera_describe": (c_uint64, POINTER(Description)),
     "tessera_session_create": (c_uint64, c_void_p, POINTER(c_uint64)),
     "tessera_output_dims": (c_uint64, POINTER(Buffer), c_uint32, POINTER(c_int64), c_uint64, POINTER(c_uint64)),
+    "tessera_output": (c_uint64, c_uint32, POINTER(Buffer)),
     "tessera_run": (c_uint64, POINTER(Buffer), c_uint32, POINTER(Buffer), c_uint32),
 }
 
@@ -62,14 +63,30 @@ class Model:
         """A function that runs the model on these arrays and returns its outputs, always in the same memory."""
         inputs = [np.ascontiguousarray(a) for a in inputs]
         given = buffers(inputs)
-        outputs = [np.empty(shape, TYPES[element]) for shape, element in self.output_shapes(given, len(inputs))]
+        shapes = self.output_shapes(given, len(inputs))
+        outputs = [np.empty([max(0, n) for n in shape], TYPES[element]) for shape, element in shapes]
         results = buffers(outputs)
+        unknown = [i for i, (shape, _) in enumerate(shapes) if -1 in shape]
+        for i in unknown:  # only a run finds its size: it goes to memory of the session's
+            results[i].data, results[i].size = None, 0
 
         def run():
             self.must(self.c.tessera_run(self.session, given, len(inputs), results, len(outputs)))
+            for i in unknown:
+                outputs[i] = self.output(i)
             return outputs
         run.inputs = inputs  # kept alive: the buffers point into them
         return run
+
+    def output(self, index):
+        """An output of the last run, in the memory that it is in."""
+        buffer = Buffer()
+        self.must(self.c.tessera_output(self.session, index, byref(buffer)))
+        shape, dtype = [buffer.dims[i] for i in range(buffer.rank)], TYPES[buffer.element]
+        if not buffer.size:
+            return np.empty(shape, dtype)
+        memory = (ctypes.c_char * buffer.size).from_address(buffer.data)
+        return np.frombuffer(memory, dtype, count=int(np.prod(shape, dtype=np.int64))).reshape(shape)
 
     def output_shapes(self, given, count):
         ports = [self.description.outputs[i] for i in range(self.description.output_count)]

@@ -32,6 +32,7 @@ func fuseElementwise(_ graph: Graph) throws -> Graph {
     clusters[id] = (expression, operands)
   }
   return try Rewriter.rewrite(graph) { rewriter, id in
+    if let op = try graph[id].op.mappingInnerGraphs(fuseElementwise) { return try rewriter.copy(id, as: op) }
     guard let cluster = clusters[id] else { return nil }
     let operands = cluster.operands.map { Optional(rewriter[$0]) }
     return try rewriter.result.add(Elementwise(cluster.expression), operands, origin: graph[id].origin)

@@ -8,8 +8,16 @@ struct Storage {
     case input(Int)
     case output(Int)
     /// A constant of the graph; its bytes lie in the weights.
-    case constant(ValueID)
+    case constant(ConstantID)
     case arena
+    /// Memory that steps of its own get, when they know how much.
+    case register
+  }
+
+  /// A constant of one of the graphs.
+  struct ConstantID: Hashable {
+    var graph: Int
+    var value: ValueID
   }
   var kind: Kind
   var byteCount: Dim

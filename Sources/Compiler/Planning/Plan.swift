@@ -14,7 +14,7 @@ public struct Plan: Hashable, Sendable, Codable {
     public var knobs: Knobs
   }
 
-  public struct Step: Hashable, Sendable, Codable {
+  public struct Launch: Hashable, Sendable, Codable {
     /// Index into `kernels`.
     public var kernel: Int
     /// One a parameter of the kernel.
@@ -25,7 +25,9 @@ public struct Plan: Hashable, Sendable, Codable {
 
   /// A constant as kernels want it.
   public struct Weight: Hashable, Sendable, Codable {
-    /// Index of the value in the graph that was planned.
+    /// Number of the graph that holds the constant: 0 for the graph that was planned, others for those inside.
+    public var graph: Int
+    /// Index of the value in that graph.
     public var value: Int
     public var packing: WeightPacking?
     /// In bytes, from the start of the variant's weights.
@@ -35,9 +37,18 @@ public struct Plan: Hashable, Sendable, Codable {
 
   public var target: String
   public var kernels: [Kernel]
-  public var steps: [Step]
+  public var steps: [RunStep<Launch>]
+  /// What must hold of the inputs' sizes.
+  public var constraints: [HostProgram.Constraint]
+  /// Sizes that get their values during the run, in the order in which they do.
+  public var runSymbols: [String]
+  /// Pointers to memory that the run gets on its way.
+  public var registers: Int
   public var weights: [Weight]
   public var weightsBytes: Int
   /// Bytes of workspace for tensors between kernels.
   public var arenaBytes: Dim
+
+  /// All launches, in order.
+  public var launches: [Launch] { steps.launches() }
 }

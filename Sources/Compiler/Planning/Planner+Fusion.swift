@@ -33,7 +33,10 @@ extension Planner {
   private func firstNeeded(_ value: ValueID) -> NodeID? {
     guard let node = graph.producer(value) else { return nil }
     switch graph[node].op {
-    case is Reshape, is Transpose, is Slice, is Broadcast: return graph[node].operands[0].flatMap { firstNeeded($0) }
+    case is Reshape, is Transpose, is Slice, is Broadcast:
+      // A view also needs the sizes it speaks of.
+      let source = graph[node].operands[0].flatMap { firstNeeded($0) }
+      return [source, lastDefiner(graph[node].op.usedSymbols)].compactMap { $0 }.max()
     default:
       // An absorbed elementwise node is computed by its kernel.
       if let kernel = epilogues.first(where: { $0.value == node })?.key { return kernel }
@@ -57,8 +60,13 @@ extension Planner {
       // Through reshapes back to what a kernel computes.
       var value = output.value
       while let node = graph.producer(value), graph[node].op is Reshape { value = graph[node].operands[0]! }
-      guard isComputedByKernel(value), homes[value] == nil else { continue }
-      homes[value] = newStorage(graph.type(value), .output(i))
+      guard isComputedByKernel(value), homes[value] == nil, isKnown(graph.type(output.value).shape, before: value)
+      else { continue }
+      if graphNumber == 0 {
+        homes[value] = newStorage(graph.type(value), .output(i))
+      } else if let place = wantedPlaces[i], place.view.shape == graph.type(output.value).shape {
+        homes[value] = place.reshaped(graph.type(value).shape)
+      }
     }
     // From the last to the first: of concatenations that share pieces the longest, which comes last, decides.
     for id in graph.nodeIDs.reversed() {
@@ -75,7 +83,9 @@ extension Planner {
       let home = homes[result] ?? newStorage(graph.type(result))
       homes[result] = home
       for (operand, piece) in zip(operands, pieces(of: home, op, operands))
-      where homes[operand] == nil && isComputedByKernel(operand) {
+      where homes[operand] == nil && isComputedByKernel(operand)
+        && isKnown(graph.type(result).shape, before: operand)
+      {
         homes[operand] = piece
       }
     }
@@ -104,11 +114,19 @@ extension Planner {
     return whole
   }
 
+  /// Whether the sizes have values when `value` is computed: memory of a size known later can't be written by then.
+  private func isKnown(_ shape: Shape, before value: ValueID) -> Bool {
+    let symbols = shape.reduce(into: Set<String>()) { $0.formUnion($1.symbols) }
+    guard let definer = lastDefiner(symbols), let producer = graph.producer(value) else { return true }
+    // An op that finds its own result's size asks for the memory in between.
+    return definer < producer || (definer == producer && graph[producer].op is NonZero)
+  }
+
   /// Whether a kernel writes `value`, and so may be told where to.
   private func isComputedByKernel(_ value: ValueID) -> Bool {
     guard let node = graph.producer(value) else { return false }
     switch graph[node].op {
-    case is Reshape, is Transpose, is Slice, is Broadcast, is BindSymbols: return false
+    case is Reshape, is Transpose, is Slice, is Broadcast, is BindSymbols, is Loop: return false
     default: return true
     }
   }

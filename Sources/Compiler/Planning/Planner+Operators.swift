@@ -8,6 +8,7 @@ extension Planner {
   mutating func plan(_ node: NodeID) throws {
     let result = graph[node].results.first
     if let result, placements[result] != nil { return }
+    try checkSizes(node)
     // A view may be asked for before its turn.
     if let result, let view = try view(node) {
       placements[result] = view
@@ -40,6 +41,14 @@ extension Planner {
       emit(
         .generate(GenerateWorkload(kind: .positions(axis: op.axis), output: output.view)), [], output,
         origins: origins(node))
+    case let op as BindSymbols: try plan(op, node)
+    case let op as NonZero: try plan(op, node)
+    case let op as If: try plan(op, node)
+    case let op as Loop: try plan(op, node)
+    case let op as Assert:
+      let flag = try placement(operand(node, 0))
+      placements[graph[node].results[0]] = flag
+      steps.append(.requireFlag(touched(flag), value: op.expected, message: op.message))
     case let op as Sizes:
       let output = complete(node)
       emit(.generate(GenerateWorkload(kind: .sizes(op.dims), output: output.view)), [], output, origins: origins(node))

@@ -10,15 +10,36 @@ import TileIR
 /// cannot read what they give; an elementwise node whose operand comes from a kernel that can end in it is that
 /// kernel's epilogue; the pieces of a concatenation are written in place by those who compute them.
 struct Planner {
+  /// The graph that is being planned: the model's, or one that a control-flow node of it holds.
   let graph: Graph
+  let graphNumber: Int
+  let tree: GraphTree
   let machine: Machine
   let templates: [any KernelTemplate]
   let uses: [[NodeID]]
 
+  // What all graphs of the tree share.
   var storages: [Storage] = []
+  var sizes: SizeTable
+  var steps: [PendingStep] = []
+  var constraints: [HostProgram.Constraint] = []
+  private(set) var kernels: [Plan.Kernel] = []
+  private var kernelOf: [KernelKey: Int] = [:]
+  private var packedStorages: [PackedKey: Int] = [:]
+  private(set) var packings: [Int: WeightPacking] = [:]
+  private var failures: [String: [String]] = [:]
+
+  /// What has been checked by the time that the next step runs.
+  var checked: Set<SizeRelation> = []
+
+  // What is of this graph.
   var placements: [ValueID: Placement] = [:]
   /// Where results were decided to go before they are computed.
   var homes: [ValueID: Placement] = [:]
+  /// Where the outputs of an inner graph are wanted, if that is decided.
+  var wantedPlaces: [Placement?] = []
+  /// The node that gives a symbol its value.
+  private(set) var definers: [String: NodeID] = [:]
   /// The elementwise node that each kernel's node ends in.
   var epilogues: [NodeID: NodeID] = [:]
   /// Elementwise nodes that are some kernel's epilogue.
@@ -26,45 +47,87 @@ struct Planner {
   /// The elementwise node computed on the fly while a reduction reads its operand.
   var prologues: [NodeID: NodeID] = [:]
 
-  private var kernels: [Plan.Kernel] = []
-  private var kernelOf: [KernelKey: Int] = [:]
-  private var steps: [PendingStep] = []
-  private var packedStorages: [PackedKey: Int] = [:]
-  private var packings: [Int: WeightPacking] = [:]
-  private var failures: [String: [String]] = [:]
-
   private struct KernelKey: Hashable {
     var template: String
     var workload: Workload
     var knobs: Knobs
   }
   private struct PackedKey: Hashable {
-    var value: ValueID
+    var constant: Storage.ConstantID
     var packing: WeightPacking
-  }
-  private struct PendingStep {
-    var kernel: Int
-    /// Storage and offset in bytes.
-    var buffers: [(storage: Int, offset: Dim)]
-    var origins: [String]
   }
 
   init(_ graph: Graph, for machine: Machine, templates: [any KernelTemplate] = allKernels) {
-    self.graph = graph
+    self.init(GraphTree(graph), 0, for: machine, templates: templates)
+  }
+
+  private init(_ tree: GraphTree, _ number: Int, for machine: Machine, templates: [any KernelTemplate]) {
+    graph = tree.graphs[number]
+    graphNumber = number
+    self.tree = tree
     self.machine = machine
     self.templates = templates
     uses = graph.uses()
+    sizes = SizeTable(tree.graphs[0])
+    for node in graph.nodeIDs { for symbol in graph[node].op.definedSymbols { definers[symbol] = node } }
   }
+
+  /// The last node of this graph that gives one of these symbols its value.
+  func lastDefiner(_ symbols: Set<String>) -> NodeID? { symbols.compactMap { definers[$0] }.max() }
 
   /// - Throws: `Failure` listing every node that no kernel can do.
   mutating func plan(target: String) throws -> Plan {
-    placeInputsAndConstants()
-    chooseEpilogues()
-    chooseHomes()
-    for node in graph.nodeIDs where !absorbed.contains(node) { try plan(node) }
+    for (i, value) in graph.inputs.enumerated() { place(value, in: .input(i)) }
+    try planNodes()
     try finishOutputs()
     if !failures.isEmpty { throw unsupported() }
     return assemble(target: target)
+  }
+
+  /// Plans an inner graph, whose steps come where the list of steps ends.
+  /// - Parameters:
+  ///   - prepare: places the graph's inputs and chooses homes of its outputs.
+  ///   - finish: puts the outputs where they are wanted.
+  mutating func plan(
+    inner number: Int, prepare: (inout Planner) throws -> Void, finish: (inout Planner) throws -> Void
+  ) throws {
+    let outer = self
+    self = Planner(tree, number, for: machine, templates: templates)
+    share(outer)
+    defer {
+      let inner = self
+      self = outer
+      share(inner)
+      // A check within may not have run.
+      checked = outer.checked
+    }
+    try prepare(&self)
+    try planNodes()
+    try finish(&self)
+  }
+
+  /// Takes over what all graphs share.
+  private mutating func share(_ other: Planner) {
+    storages = other.storages
+    sizes = other.sizes
+    steps = other.steps
+    constraints = other.constraints
+    checked = other.checked
+    kernels = other.kernels
+    kernelOf = other.kernelOf
+    packedStorages = other.packedStorages
+    packings = other.packings
+    failures = other.failures
+  }
+
+  private mutating func planNodes() throws {
+    for value in graph.valueIDs {
+      guard case .constant = graph[value].definition else { continue }
+      place(value, in: .constant(.init(graph: graphNumber, value: value)))
+    }
+    chooseEpilogues()
+    chooseHomes()
+    for node in graph.nodeIDs where !absorbed.contains(node) { try plan(node) }
   }
 
   private func unsupported() -> Failure {
@@ -82,14 +145,7 @@ struct Planner {
 
   // MARK: Storage
 
-  private mutating func placeInputsAndConstants() {
-    for (i, value) in graph.inputs.enumerated() { place(value, in: .input(i)) }
-    for value in graph.valueIDs {
-      if case .constant = graph[value].definition { place(value, in: .constant(value)) }
-    }
-  }
-
-  private mutating func place(_ value: ValueID, in kind: Storage.Kind) {
+  mutating func place(_ value: ValueID, in kind: Storage.Kind) {
     let type = graph.type(value)
     storages.append(Storage(kind: kind, byteCount: type.byteCount, life: nil))
     placements[value] = Placement(storage: storages.count - 1, offset: 0, view: View(type))
@@ -124,11 +180,11 @@ struct Planner {
     return copy
   }
 
-  func tensor(_ placement: Placement) -> (ValueID, HostTensor)? {
-    guard case .constant(let value) = storages[placement.storage].kind, let tensor = graph.constant(value) else {
-      return nil
-    }
-    return (value, tensor)
+  func tensor(_ placement: Placement) -> (Storage.ConstantID, HostTensor)? {
+    guard case .constant(let constant) = storages[placement.storage].kind,
+      let tensor = tree.graphs[constant.graph].constant(constant.value)
+    else { return nil }
+    return (constant, tensor)
   }
 
   // MARK: Steps
@@ -158,36 +214,46 @@ struct Planner {
         Plan.Kernel(name: "\(family)_\(number)", template: template.name, workload: workload, knobs: knobs))
     }
     let packings = template.packing(for: workload, knobs: knobs, on: machine)
-    var buffers: [(storage: Int, offset: Dim)] = []
+    var buffers: [PendingStep.Location] = []
     for (operand, packing) in zip(operands, packings) {
-      if let packing { buffers.append((pack(operand, packing), 0)) } else { buffers.append(location(operand)) }
+      if let packing {
+        buffers.append(.init(storage: pack(operand, packing), offset: 0))
+      } else {
+        buffers.append(location(operand))
+      }
     }
     buffers += ([output] + extras).map { location($0) }
     for scratch in template.scratch(for: workload, knobs: knobs, on: machine) {
       buffers.append(location(newStorage(scratch)))
     }
     for buffer in buffers { touch(buffer.storage) }
-    steps.append(PendingStep(kernel: number, buffers: buffers, origins: origins.compactMap { $0 }))
+    steps.append(.launch(kernel: number, buffers: buffers, origins: origins.compactMap { $0 }))
   }
 
-  private func location(_ placement: Placement) -> (storage: Int, offset: Dim) {
-    (placement.storage, placement.offset * Dim(placement.view.element.byteCount))
+  func location(_ placement: Placement) -> PendingStep.Location {
+    .init(storage: placement.storage, offset: placement.offset * Dim(placement.view.element.byteCount))
   }
 
-  private mutating func touch(_ storage: Int) {
+  /// Where a step that comes next reads or writes.
+  mutating func touched(_ placement: Placement) -> PendingStep.Location {
+    touch(placement.storage)
+    return location(placement)
+  }
+
+  mutating func touch(_ storage: Int) {
     let now = steps.count
     let first = storages[storage].life?.lowerBound ?? now
     storages[storage].life = first...now
   }
 
   private mutating func pack(_ operand: Placement, _ packing: WeightPacking) -> Int {
-    guard let (value, _) = tensor(operand) else { preconditionFailure("only constants are packed") }
+    guard let (constant, _) = tensor(operand) else { preconditionFailure("only constants are packed") }
     var packing = packing
     // The packing speaks of the operand's view; the constant may be seen from an offset.
     packing.offset = packing.offset + operand.offset
-    let key = PackedKey(value: value, packing: packing)
+    let key = PackedKey(constant: constant, packing: packing)
     if let known = packedStorages[key] { return known }
-    storages.append(Storage(kind: .constant(value), byteCount: packing.packed.byteCount, life: nil))
+    storages.append(Storage(kind: .constant(constant), byteCount: packing.packed.byteCount, life: nil))
     packings[storages.count - 1] = packing
     packedStorages[key] = storages.count - 1
     return storages.count - 1
@@ -205,39 +271,5 @@ struct Planner {
         .movement(MovementWorkload(x: placed.view, output: destination.view)), [placed], destination,
         origins: [output.name])
     }
-  }
-
-  private func assemble(target: String) -> Plan {
-    var weights: [Plan.Weight] = []
-    var bases: [Int: HostProgram.Location] = [:]
-    var tenants: [(storage: Int, tenant: ArenaPlanner.Tenant)] = []
-    var weightsBytes = 0
-    for (i, storage) in storages.enumerated() {
-      guard let life = storage.life else { continue }
-      switch storage.kind {
-      case .input(let number): bases[i] = .init(.input(number))
-      case .output(let number): bases[i] = .init(.output(number))
-      case .arena: tenants.append((i, .init(byteCount: storage.byteCount, life: life)))
-      case .constant(let value):
-        bases[i] = .init(.weights, offset: Dim(weightsBytes))
-        let bytes = storage.byteCount.constant!
-        weights.append(.init(value: value.index, packing: packings[i], offset: weightsBytes, byteCount: bytes))
-        weightsBytes += (bytes + 63) / 64 * 64
-      }
-    }
-    let arena = ArenaPlanner.place(tenants.map(\.tenant))
-    for ((storage, _), offset) in zip(tenants, arena.offsets) { bases[storage] = .init(.workspace, offset: offset) }
-    let planned = steps.map { step in
-      Plan.Step(
-        kernel: step.kernel,
-        buffers: step.buffers.map { buffer in
-          var location = bases[buffer.storage]!
-          location.offset = location.offset + buffer.offset
-          return location
-        }, origins: step.origins)
-    }
-    return Plan(
-      target: target, kernels: kernels, steps: planned, weights: weights, weightsBytes: weightsBytes,
-      arenaBytes: arena.byteCount)
   }
 }

@@ -180,9 +180,10 @@ extension Graph {
     return uses
   }
 
-  /// Whether each node is needed: some output depends on it, or it defines a size, which types may mention anywhere.
+  /// Whether each node is needed: some output depends on it, it does something besides, or it defines a size, which
+  /// types may mention anywhere.
   func liveNodes() -> [Bool] {
-    var live = nodes.map { !$0.op.definedSymbols.isEmpty }
+    var live = nodes.map { !$0.op.definedSymbols.isEmpty || $0.op.hasEffect }
     for output in outputs { if let node = producer(output.value) { live[node.index] = true } }
     for i in nodes.indices.reversed() where live[i] {
       for case let operand? in nodes[i].operands { if let node = producer(operand) { live[node.index] = true } }

@@ -7,11 +7,12 @@ enum WeightsFile {
   /// The weights of one variant.
   /// - Complexity: one pass over the constants; memory for all of them once.
   static func bytes(_ plan: Plan, _ graph: Graph) throws -> [UInt8] {
-    try [UInt8](unsafeUninitializedCapacity: plan.weightsBytes) { buffer, count in
+    let graphs = GraphTree(graph).graphs
+    return try [UInt8](unsafeUninitializedCapacity: plan.weightsBytes) { buffer, count in
       let memory = UnsafeMutableRawBufferPointer(buffer)
       memory.initializeMemory(as: UInt8.self, repeating: 0)
       for weight in plan.weights {
-        guard let tensor = graph.constant(at: weight.value) else { preconditionFailure("a constant") }
+        guard let tensor = graphs[weight.graph].constant(at: weight.value) else { preconditionFailure("a constant") }
         let place = UnsafeMutableRawBufferPointer(rebasing: memory[weight.offset..<weight.offset + weight.byteCount])
         if let packing = weight.packing {
           try pack(tensor, packing, place)

@@ -71,6 +71,7 @@ public func broadcast(_ a: Shape, _ b: Shape, constraint: String) throws -> Shap
     let y = i < rank - b.count ? Dim(1) : b[i - (rank - b.count)]
     if x == y || y == 1 { return x }
     if x == 1 { return y }
+    if x.constant == nil || y.constant == nil { SizeAssumptions.note(x, equals: y) }
     if x.constant == nil { return y.constant == nil ? x : y }
     if y.constant == nil { return x }
     throw Failure.badData("\(constraint): shapes \(a) and \(b) do not broadcast: \(x) against \(y)")

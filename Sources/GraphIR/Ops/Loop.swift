@@ -5,30 +5,42 @@ import TensorTypes
 /// Operands: the limit (i64), the condition (bool), `carried` values, and values that the body only reads. The body
 /// takes the iteration's number (i64 scalar), the condition (bool scalar), the carried and the read values; it gives
 /// the next condition, the next carried values, and values that are collected. Results: the carried values at last,
-/// then each collected value stacked along a new outermost dimension of size `count`.
+/// then each collected value stacked along a new outermost dimension.
+///
+/// A size of a carried value that differs from one iteration to the next is a symbol of the body's input, which stands
+/// for that iteration's size.
 ///
 /// - (loop_c1) The limit is one i64, the condition one bool.
 /// - (loop_c2) The body accepts the operands.
 /// - (loop_c3) The body gives one bool, then the carried values with their element types and ranks.
+/// - (loop_c4) `sizes` has one size for each dimension of the results.
 public struct Loop: Op {
   public static let mnemonic = "loop"
   public var body: Graph
   public var carried: Int
-  /// How often the body runs: a symbol if only running tells.
-  public var count: Dim
+  /// The results' dimensions, one result after the other.
+  public var sizes: [Dim]
+  /// Those symbols in `sizes` that stand from here on for what running the loop gives.
+  public var defined: [String]
 
-  public init(body: Graph, carried: Int, count: Dim) { (self.body, self.carried, self.count) = (body, carried, count) }
+  public init(body: Graph, carried: Int, sizes: [Dim], defined: [String]) {
+    (self.body, self.carried) = (body, carried)
+    (self.sizes, self.defined) = (sizes, defined)
+  }
 
   public var attributes: [(name: String, value: Attribute)] {
-    [("body", .graph(body)), ("carried", .integer(carried)), ("count", .dim(count))]
+    [
+      ("body", .graph(body)), ("carried", .integer(carried)), ("sizes", .dims(sizes)), ("defined", .strings(defined)),
+    ]
   }
   public init(attributes: inout AttributeReader) throws {
     body = try attributes.graph("body")
     carried = try attributes.integer("carried")
-    count = try attributes.dim("count")
+    sizes = try attributes.dims("sizes")
+    defined = try attributes.strings("defined")
   }
 
-  public var definedSymbols: [String] { count.name.map { [$0] } ?? [] }
+  public var definedSymbols: [String] { defined }
 
   public func infer(_ x: [TensorType]) throws -> [TensorType] {
     try require(
@@ -43,11 +55,8 @@ public struct Loop: Op {
       outputs.count >= 1 + carried && outputs[0].element == .bool && outputs[0].elementCount == 1
         && zip(outputs.dropFirst(), initial).allSatisfy { $0.element == $1.element && $0.rank == $1.rank },
       "loop_c3: outputs \(outputs) of the body")
-    // A size that the body changes is known only to the body.
-    let final = zip(initial, outputs.dropFirst()).map { before, after in
-      TensorType(before.element, zip(before.shape, after.shape).map(moreExact))
-    }
-    return final + outputs.dropFirst(1 + carried).map { TensorType($0.element, [count] + $0.shape) }
+    let stacked = outputs.dropFirst(1 + carried).map { TensorType($0.element, [1] + $0.shape) }
+    return try typesOfResults(Array(initial) + stacked, sizes, constraint: "loop_c4")
   }
 
   public func reference(_ x: [HostTensor]) throws -> [HostTensor] {
@@ -77,6 +86,8 @@ public struct Loop: Op {
   }
 
   public func substituting(_ bindings: [String: Dim]) -> Loop {
-    Loop(body: (try? body.substituting(bindings)) ?? body, carried: carried, count: count.substituting(bindings))
+    Loop(
+      body: (try? body.substituting(bindings)) ?? body, carried: carried, sizes: sizes.substituting(bindings),
+      defined: defined)
   }
 }

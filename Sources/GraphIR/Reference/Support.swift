@@ -8,7 +8,11 @@ func require(_ condition: Bool, _ message: @autoclosure () -> String) throws {
 }
 
 /// Whether two sizes may be equal at run time: they are unless both are integers, or differ by one.
-func mayBeEqual(_ a: Dim, _ b: Dim) -> Bool { (a - b).constant.map { $0 == 0 } ?? true }
+func mayBeEqual(_ a: Dim, _ b: Dim) -> Bool {
+  if let difference = (a - b).constant { return difference == 0 }
+  SizeAssumptions.note(a, equals: b)
+  return true
+}
 
 /// Of two sizes that are equal at run time, the one that says more.
 func moreExact(_ a: Dim, _ b: Dim) -> Dim { a.constant == nil && b.constant != nil ? b : a }

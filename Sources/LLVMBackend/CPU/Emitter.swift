@@ -100,29 +100,6 @@ final class Emitter {
     return LLVMBuildSub(builder, quotient, LLVMBuildZExt(builder, below, i64, ""), "")
   }
 
-  /// The value of a size expression; `symbol` gives that of a name.
-  func size(_ dim: Dim, _ symbol: (String) -> LLVMValueRef) -> LLVMValueRef {
-    var sum = constant(0)
-    for term in dim.terms {
-      var product = constant(term.coefficient)
-      for factor in term.factors { product = multiply(product, atom(factor, symbol)) }
-      sum = add(sum, product)
-    }
-    return sum
-  }
-
-  private func atom(_ atom: Dim.Atom, _ symbol: (String) -> LLVMValueRef) -> LLVMValueRef {
-    switch atom {
-    case .symbol(let name): return symbol(name)
-    case .quotient(let a, let b): return floorDivide(size(a, symbol), size(b, symbol))
-    case .remainder(let a, let b):
-      let (x, y) = (size(a, symbol), size(b, symbol))
-      return LLVMBuildSub(builder, x, LLVMBuildMul(builder, floorDivide(x, y), y, ""), "")
-    case .minimum(let a, let b): return intrinsic("llvm.smin", [i64], [size(a, symbol), size(b, symbol)])
-    case .maximum(let a, let b): return intrinsic("llvm.smax", [i64], [size(a, symbol), size(b, symbol)])
-    }
-  }
-
   // MARK: Calls and memory
 
   func intrinsic(_ name: String, _ overloads: [LLVMTypeRef], _ arguments: [LLVMValueRef]) -> LLVMValueRef {

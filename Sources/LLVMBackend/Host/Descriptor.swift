@@ -25,6 +25,8 @@ public struct LibraryDescription: Sendable {
 
   public var modelName: String
   public var interface: HostProgram
+  /// What the codes mean that all variants' functions return.
+  public var messages: [String]
   /// Most demanding first.
   public var variants: [Variant]
   public var weights: Weights
@@ -33,11 +35,13 @@ public struct LibraryDescription: Sendable {
   public var manifest: String
 
   public init(
-    modelName: String, interface: HostProgram, variants: [Variant], weights: Weights, weightsSize: Int,
+    modelName: String, interface: HostProgram, messages: [String], variants: [Variant], weights: Weights,
+    weightsSize: Int,
     weightsHash: String, manifest: String
   ) {
     self.modelName = modelName
     self.interface = interface
+    self.messages = messages
     self.variants = variants
     self.weights = weights
     self.weightsSize = weightsSize
@@ -47,7 +51,7 @@ public struct LibraryDescription: Sendable {
 
   /// The note's text; the hash is filled in after linking.
   var noteText: String {
-    var lines = ["abi 1"]
+    var lines = ["abi 2"]
     for variant in variants {
       lines.append((["variant", variant.target.name] + variant.target.requiredFeatures).joined(separator: " "))
     }
@@ -106,7 +110,7 @@ struct DescriptorLowering {
     let dims = shape.map { dim -> LLVMValueRef in
       if let constant = dim.constant { return e.constant(constant) }
       if let name = dim.name, let symbol = program.symbols.firstIndex(of: name) { return e.constant(-1 - symbol) }
-      return e.constant(.min)
+      return e.constant(program.isKnownBefore(dim) ? .min : .min + 1)
     }
     return structure([
       string(tensor.name), e.constant32(tensor.type.element.pluginCode), e.constant32(shape.count),
@@ -140,14 +144,14 @@ struct DescriptorLowering {
     case .sidecar(let name): sidecar = string(name)
     }
     let fields: [LLVMValueRef] = [
-      e.constant32(1), e.constant32(120),
+      e.constant32(2), e.constant32(120),
       string(description.modelName),
       e.constant32(program.inputs.count), e.constant32(program.outputs.count), e.constant32(program.symbols.count),
-      e.constant32(description.variants.count), e.constant32(program.constraints.count), e.constant32(0),
+      e.constant32(description.variants.count), e.constant32(description.messages.count), e.constant32(0),
       structures(program.inputs.map { tensor($0) }), structures(program.outputs.map { tensor($0) }),
       pointers(program.symbols.map { string($0) }),
       structures(description.variants.map { variant($0) }),
-      pointers(program.constraints.map { string($0.message) }),
+      pointers(description.messages.map { string($0) }),
       weights, e.constant(description.weightsSize), sidecar, string(description.weightsHash),
       string(description.manifest),
     ]

@@ -7,115 +7,74 @@ struct HostLowering {
   let program: HostProgram
   /// Appended to the functions' names, so that variants can share a library: `avx2`.
   let suffix: String
+  /// The descriptor's.
+  let messages: [String]
 
   static let alignment = Dim(64)
 
   func lower() {
     lowerShape()
-    lowerRun()
+    RunLowering(self).lower()
   }
 
-  private func loadSymbols(_ address: LLVMValueRef) -> (String) -> LLVMValueRef {
+  func loadInputSymbols(_ address: LLVMValueRef) -> [String: LLVMValueRef] {
     var values: [String: LLVMValueRef] = [:]
     for (i, name) in program.symbols.enumerated() {
       values[name] = e.load(e.i64, e.offset(address, e.i64, e.constant(i)), alignment: 8)
     }
-    return { name in
-      guard let value = values[name] else { preconditionFailure("a symbol of an input, not \(name)") }
-      return value
-    }
+    return values
   }
 
-  private func aligned(_ bytes: Dim) -> Dim { bytes.ceilDivided(by: Self.alignment) * Self.alignment }
+  func aligned(_ bytes: Dim) -> Dim { bytes.ceilDivided(by: Self.alignment) * Self.alignment }
+
+  /// Bytes at the workspace's start for the values of all symbols, if kernels can't read the host's: some are set by
+  /// the run.
+  var tableBytes: Dim {
+    program.runSymbols.isEmpty ? 0 : aligned(Dim(8 * (program.symbols.count + program.runSymbols.count)))
+  }
+
+  /// The code for a message: its number, from 1.
+  func code(_ message: String) -> LLVMValueRef {
+    guard let number = messages.firstIndex(of: message) else { preconditionFailure("a message of the descriptor") }
+    return e.constant32(number + 1)
+  }
+
+  func holds(_ relation: SizeRelation, _ symbol: (String) -> LLVMValueRef) -> LLVMValueRef {
+    let predicate =
+      switch relation.kind {
+      case .equal: LLVMIntEQ
+      case .atLeast: LLVMIntSGE
+      }
+    return LLVMBuildICmp(e.builder, predicate, e.size(relation.left, symbol), e.size(relation.right, symbol), "")
+  }
+
+  /// Returns `code` unless the condition holds; what follows is for when it does.
+  func returnUnless(_ holds: LLVMValueRef, _ code: LLVMValueRef) {
+    let (violated, fine) = (e.appendBlock("violated"), e.appendBlock("fine"))
+    LLVMBuildCondBr(e.builder, holds, fine, violated)
+    e.position(at: violated)
+    LLVMBuildRet(e.builder, code)
+    e.position(at: fine)
+  }
 
   /// `i32 shape(symbols, workers, *workspace, *output_dims)`
   private func lowerShape() {
     let p = e.begin("tessera_shape_\(suffix)", [e.pointer, e.i32, e.pointer, e.pointer], returns: e.i32)
-    let symbol = loadSymbols(p[0])
-    for (number, constraint) in program.constraints.enumerated() {
-      let holds = LLVMBuildICmp(
-        e.builder, LLVMIntEQ, e.size(constraint.left, symbol), e.size(constraint.right, symbol), "")
-      let (violated, fine) = (e.appendBlock("violated"), e.appendBlock("fine"))
-      LLVMBuildCondBr(e.builder, holds, fine, violated)
-      e.position(at: violated)
-      LLVMBuildRet(e.builder, e.constant32(number + 1))
-      e.position(at: fine)
+    let values = loadInputSymbols(p[0])
+    let symbol = { (name: String) -> LLVMValueRef in
+      guard let value = values[name] else { preconditionFailure("a symbol of an input, not \(name)") }
+      return value
+    }
+    for constraint in program.constraints {
+      returnUnless(holds(constraint.relation, symbol), code(constraint.message))
     }
     let workers = LLVMBuildSExt(e.builder, p[1], e.i64, "")!
     let local = e.multiply(workers, e.size(aligned(program.localBytes), symbol))
-    e.store(e.add(e.size(aligned(program.arenaBytes), symbol), local), p[2], alignment: 8)
+    e.store(e.add(e.size(tableBytes + aligned(program.arenaBytes), symbol), local), p[2], alignment: 8)
     for (i, dim) in program.outputs.flatMap(\.type.shape).enumerated() {
-      e.store(e.size(dim, symbol), e.offset(p[3], e.i64, e.constant(i)), alignment: 8)
+      let size = program.isKnownBefore(dim) ? e.size(dim, symbol) : e.constant(-1)
+      e.store(size, e.offset(p[3], e.i64, e.constant(i)), alignment: 8)
     }
     LLVMBuildRet(e.builder, e.constant32(0))
-  }
-
-  /// `i32 run(const TesseraCall *)`
-  private func lowerRun() {
-    let call = e.begin("tessera_run_\(suffix)", [e.pointer], returns: e.i32)[0]
-    func field(_ index: Int) -> LLVMValueRef {
-      e.load(e.pointer, e.offset(call, e.pointer, e.constant(index)), alignment: 8)
-    }
-    let services = field(0)
-    let (weights, workspace, inputs, outputs, symbolsAddress) = (field(1), field(2), field(3), field(4), field(5))
-    let symbol = loadSymbols(symbolsAddress)
-    let inputAddresses = program.inputs.indices.map {
-      e.load(e.pointer, e.offset(inputs, e.pointer, e.constant($0)), alignment: 8)
-    }
-    let outputAddresses = program.outputs.indices.map {
-      e.load(e.pointer, e.offset(outputs, e.pointer, e.constant($0)), alignment: 8)
-    }
-    func address(_ location: HostProgram.Location) -> LLVMValueRef {
-      let base =
-        switch location.base {
-        case .input(let i): inputAddresses[i]
-        case .output(let i): outputAddresses[i]
-        case .weights: weights
-        case .workspace: workspace
-        }
-      return e.offset(base, e.i8, e.size(location.offset, symbol))
-    }
-
-    let local = e.offset(workspace, e.i8, e.size(aligned(program.arenaBytes), symbol))
-    let perWorker = e.size(aligned(program.localBytes), symbol)
-    // struct TesseraServices: the mark function stands at byte 24, the host's handle at byte 8.
-    let host = e.load(e.pointer, e.offset(services, e.i8, e.constant(8)), alignment: 8)
-    let mark = e.load(e.pointer, e.offset(services, e.i8, e.constant(24)), alignment: 8)
-    let marking = LLVMBuildICmp(e.builder, LLVMIntNE, mark, LLVMConstNull(e.pointer), "")!
-    let slots = (program.launches.map(\.buffers.count).max() ?? 0) + 3
-    let context = LLVMBuildArrayAlloca(e.builder, e.pointer, e.constant32(slots), "context")!
-    for (number, launch) in program.launches.enumerated() {
-      emitMark(marking, mark, host, number)
-      for (i, location) in launch.buffers.enumerated() {
-        e.store(address(location), e.offset(context, e.pointer, e.constant(i)), alignment: 8)
-      }
-      for (i, value) in [symbolsAddress, local, perWorker].enumerated() {
-        e.store(value, e.offset(context, e.pointer, e.constant(launch.buffers.count + i)), alignment: 8)
-      }
-      callKernel(launch.kernel, services, context)
-    }
-    emitMark(marking, mark, host, -1)
-    LLVMBuildRet(e.builder, e.constant32(0))
-  }
-
-  private func callKernel(_ name: String, _ services: LLVMValueRef, _ context: LLVMValueRef) {
-    var types: [LLVMTypeRef?] = [e.pointer, e.pointer]
-    let type = LLVMFunctionType(e.void, &types, 2, 0)
-    let kernel = LLVMGetNamedFunction(e.module, name) ?? LLVMAddFunction(e.module, name, type)!
-    LLVMSetVisibility(kernel, LLVMHiddenVisibility)
-    var arguments: [LLVMValueRef?] = [services, context]
-    LLVMBuildCall2(e.builder, type, kernel, &arguments, 2, "")
-  }
-
-  private func emitMark(_ marking: LLVMValueRef, _ mark: LLVMValueRef, _ host: LLVMValueRef, _ number: Int) {
-    let (calls, after) = (e.appendBlock("mark"), e.appendBlock("launch"))
-    LLVMBuildCondBr(e.builder, marking, calls, after)
-    e.position(at: calls)
-    var types: [LLVMTypeRef?] = [e.pointer, e.i32]
-    let type = LLVMFunctionType(e.void, &types, 2, 0)
-    var arguments: [LLVMValueRef?] = [host, e.constant32(number)]
-    LLVMBuildCall2(e.builder, type, mark, &arguments, 2, "")
-    LLVMBuildBr(e.builder, after)
-    e.position(at: after)
   }
 }

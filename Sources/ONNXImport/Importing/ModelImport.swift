@@ -11,7 +11,7 @@ public func importModel(_ model: ONNXModel, shapes: [String: [Int]] = [:]) throw
   do {
     let missing = unsupportedOperators(model)
     guard missing.isEmpty else { throw Failure.badData("operators not supported: \(describe(missing))") }
-    return try ModelImport(model, shapes: shapes).graph()
+    return try BranchSearch(model, shapes: shapes).graph()
   } catch let failure as Failure { throw model.file.isEmpty ? failure : failure.inFile(model.file) }
 }
 
@@ -26,10 +26,14 @@ final class ModelImport {
 
   private let functions: [String: ONNXFunction]
   private let shapes: [String: [Int]]
+  private var choices: ArraySlice<Bool>
 
-  init(_ model: ONNXModel, shapes: [String: [Int]]) {
+  /// - Parameter choices: whether to assume that a condition holds, for each `If` in turn whose branches give tensors of
+  ///   different ranks.
+  init(_ model: ONNXModel, shapes: [String: [Int]], choices: [Bool] = []) {
     self.model = model
     self.shapes = shapes
+    self.choices = choices[...]
     functions = functionsByName(model)
   }
 
@@ -138,6 +142,13 @@ final class ModelImport {
       name = "\(stem)_\(i)"
     }
     return name
+  }
+
+  /// What to assume of a condition whose branches can't both be compiled.
+  /// - Throws: `OpenChoice` if that is for the search to say.
+  func choice(at node: ONNXNode) throws -> Bool {
+    guard let choice = choices.popFirst() else { throw OpenChoice(node: node) }
+    return choice
   }
 
   func countNode() throws {

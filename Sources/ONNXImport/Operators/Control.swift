@@ -27,14 +27,29 @@ extension NodeImport {
       // Both branches take what either reads, in the same order.
       let first = Set(builders[0].captured)
       let read = builders[0].captured + builders[1].captured.filter { !first.contains($0) }
-      let ranks = builders.map { b in b.graph.outputs.map { b.graph.type($0.value).rank } }
-      guard ranks[0] == ranks[1] else {
-        throw Failure.badData(
-          "the branches give tensors of different ranks, so the condition must be known: fix the inputs' shapes")
+      let types = builders.map(\.graph.outputTypes)
+      guard types[0].map(\.rank) == types[1].map(\.rank) else {
+        return try assumed(condition, then, otherwise).map { Optional($0) }
       }
       let graphs = builders.map { $0.withInputs(read, of: builder) }
-      return try addAll(If(then: graphs[0], otherwise: graphs[1]), [condition] + read)
+      let inner = graphs[0].innerSymbols.union(graphs[1].innerSymbols)
+      var sizes = ResultSizes(self)
+      for (a, b) in zip(types[0].flatMap(\.shape), types[1].flatMap(\.shape)) {
+        sizes.append(a == b && a.symbols.isDisjoint(with: inner) ? a : nil)
+      }
+      let op = If(then: graphs[0], otherwise: graphs[1], sizes: sizes.dims, defined: sizes.defined)
+      return try addAll(op, [condition] + read)
     }
+  }
+
+  /// The branch that is assumed to be taken, since no tensor can be what either gives. The library checks that it is.
+  private func assumed(_ condition: ValueID, _ then: ONNXGraph, _ otherwise: ONNXGraph) throws -> [ValueID] {
+    let choice = try builder.model.choice(at: node)
+    let message =
+      "\(node.origin): the model was compiled for inputs that make this condition \(choice), since its branches give "
+      + "tensors of different ranks"
+    _ = try builder.graph.add(Assert(message, expected: choice), [condition], origin: node.origin)
+    return try run(choice ? then : otherwise, in: builder)
   }
 
   /// Runs a graph without inputs of its own; returns its outputs.
@@ -77,9 +92,8 @@ extension NodeImport {
         return (made, made.outputs[1..<1 + types.count].map { made.builder.graph.type($0) })
       }
       for (output, value) in zip(graph.outputs, outputs) { inner.graph.addOutput(output.name, value) }
-      return try addAll(
-        Loop(body: inner.graph, carried: carried.count, count: loopCount(limit, start, inner, outputs[0])),
-        [limit, start] + carried + inner.captured)
+      let count = loopCount(limit, start, inner, outputs[0])
+      return try repeated(inner.graph, count, [limit, start], carried, inner.captured)
     }
   }
 
@@ -109,8 +123,32 @@ extension NodeImport {
     throw Failure.badData("the sizes of the values that the body carries do not settle")
   }
 
-  /// How often the body runs, as far as that is known before.
-  private func loopCount(_ limit: ValueID, _ start: ValueID, _ inner: GraphBuilder, _ next: ValueID) throws -> Dim {
+  /// Adds the loop. A result's size is what is known before the loop, or a symbol.
+  private func repeated(
+    _ body: Graph, _ count: Dim?, _ head: [ValueID], _ carried: [ValueID], _ read: [ValueID]
+  ) throws -> [ValueID?] {
+    var inner = body.innerSymbols
+    var sizes = ResultSizes(self)
+    let outputs = body.outputTypes
+    for (i, value) in carried.enumerated() {
+      let formal = body.type(body.inputs[2 + i]).shape
+      for (axis, size) in shape(value).enumerated() {
+        // A formal size that is another than the first one's is a symbol for each iteration's.
+        let isFixed = formal[axis] == size && outputs[1 + i].shape[axis] == size
+        if formal[axis] != size { inner.formUnion(formal[axis].symbols) }
+        sizes.append(isFixed ? size : nil)
+      }
+    }
+    for type in outputs.dropFirst(1 + carried.count) {
+      sizes.append(count)
+      for size in type.shape { sizes.append(size.symbols.isDisjoint(with: inner) ? size : nil) }
+    }
+    let op = Loop(body: body, carried: carried.count, sizes: sizes.dims, defined: sizes.defined)
+    return try addAll(op, head + carried + read)
+  }
+
+  /// How often the body runs, if that is known before.
+  private func loopCount(_ limit: ValueID, _ start: ValueID, _ inner: GraphBuilder, _ next: ValueID) -> Dim? {
     let condition = inner.graph.inputs[1]
     let goesOn = next == condition || inner.knownTensor(next)?.integers == [1]
     if goesOn, builder.knownTensor(start)?.integers == [1], let count = graph[limit].facts.contents?.first,
@@ -118,7 +156,7 @@ extension NodeImport {
     {
       return Dim.maximum(0, count)
     }
-    return .symbol(builder.model.freshSymbol("\(node.origin)_iterations"))
+    return nil
   }
 
   /// A loop over slices: iteration `i` takes slice `i` (or the i-th from the end) of each scanned input.
@@ -156,9 +194,9 @@ extension NodeImport {
       inner.graph.addOutput("go_on", inner.graph.inputs[1])
       for (output, value) in zip(graph.outputs, outputs) { inner.graph.addOutput(output.name, value) }
       let limit = try reshape(builder.value(of: [count]), [])
-      let results = try addAll(
-        Loop(body: inner.graph, carried: states, count: count),
-        [limit, constant(1, .bool)] + carried + ordered + inner.captured)
+      let results = try repeated(
+        inner.graph, count, [limit, constant(1, .bool)], carried, ordered + inner.captured
+      ).map { $0! }
       return Array(results[..<states]) + (try collected(Array(results[states...]), outputsCount, count))
     }
   }
@@ -180,5 +218,22 @@ extension NodeImport {
       order.insert(0, at: target)
       return try transpose(value, order)
     }
+  }
+}
+
+/// The dimensions of a control-flow node's results as they are collected.
+private struct ResultSizes {
+  private let node: NodeImport
+  private(set) var dims: [Dim] = []
+  /// Symbols made here.
+  private(set) var defined: [String] = []
+
+  init(_ node: NodeImport) { self.node = node }
+
+  /// - Parameter size: nil for one that only running tells.
+  mutating func append(_ size: Dim?) {
+    if let size { return dims.append(size) }
+    defined.append(node.builder.model.freshSymbol("\(node.node.origin)_size"))
+    dims.append(.symbol(defined.last!))
   }
 }

@@ -132,15 +132,22 @@ int32_t tessera_session_create(TesseraLibrary library, const TesseraSessionOptio
 /// Ends the session after the run it may be in.
 int32_t tessera_session_destroy(TesseraSession session);
 
-/// Writes the dimensions of all outputs, one output after the other, that inputs of these dimensions lead to. The
-/// inputs' data may be null. `written`, if not null, receives how many there are, also when `capacity` is too small.
+/// Writes the dimensions of all outputs, one output after the other, that inputs of these dimensions lead to; -1 for a
+/// dimension that depends on the inputs' elements, so that only a run finds it out. The inputs' data may be null. `written`, if not null, receives how many there are, also when `capacity` is too small.
 int32_t tessera_output_dims(TesseraSession session, const TesseraBuffer *inputs, uint32_t input_count, int64_t *dims,
                             uint64_t capacity, uint64_t *written);
 
 /// Runs the model on the caller's memory, in which the results are when it returns. Outputs must have the dimensions
 /// that `tessera_output_dims` gives, and overlap nothing.
+///
+/// An output with a dimension of -1 goes to `data` if `size` bytes turn out to be enough (else TESSERA_BAD_DATA), or, if
+/// `data` is null, to memory of the session's; its `dims` are not read. `tessera_output` then says what it is.
 int32_t tessera_run(TesseraSession session, const TesseraBuffer *inputs, uint32_t input_count,
                     const TesseraBuffer *outputs, uint32_t output_count);
+
+/// Fills in `output` with output number `index` of the session's last run: its dimensions, and where it is. The
+/// dimensions, and memory of the session's, stay until the session's next run or end.
+int32_t tessera_output(TesseraSession session, uint32_t index, TesseraBuffer *output);
 
 /// Binds one input or output for `tessera_run_bound`. The dimensions are copied; the data must stay where it is until
 /// it is bound anew or the session is destroyed.

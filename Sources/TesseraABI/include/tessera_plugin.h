@@ -5,13 +5,13 @@
 //
 // Before dlopen a loader reads the ELF note named "Tessera" (type 1) out of the program headers. Its description is
 // text, one `key value` a line:
-//     abi 1
+//     abi 2
 //     variant x86-64-v4 avx512f avx512bw avx512cd avx512dq avx512vl     (name, then features the CPU must have)
 //     hash 0123…ef                                                      (of the library's contents, 64 hex digits)
 #pragma once
 #include <stdint.h>
 
-#define TESSERA_ABI_VERSION 1
+#define TESSERA_ABI_VERSION 2
 
 // Element types, numbered as here.
 enum {
@@ -34,7 +34,20 @@ typedef struct TesseraServices {
   void (*parallel_for)(void *host, TesseraBody body, void *context, int64_t count, int64_t grain);
   /// Called before launch `kernel` of the manifest's variant starts and with -1 after the last; null unless profiling.
   void (*mark)(void *host, int32_t kernel);
+  /// Memory for tensors whose sizes the run has just found out: `bytes` of it, aligned to 4096, whose first `keep` bytes
+  /// are those that the same `slot` had before. Valid until the next call for the slot, or the run's end. Null if it can't
+  /// be had: then `run` returns TESSERA_HOST_FAILED at once.
+  void *(*allocate)(void *host, int32_t slot, uint64_t bytes, uint64_t keep);
+  /// The memory for output number `index`, whose dimensions are known by now. Null as above.
+  void *(*output)(void *host, int32_t index, const int64_t *dims);
 } TesseraServices;
+
+/// What `run` returns when a service did not do what it was asked for: the host knows why.
+#define TESSERA_HOST_FAILED (-1)
+/// In an output's `dims`: an expression over symbols, which `shape` computes and `dim_text` prints.
+#define TESSERA_DIM_COMPUTED INT64_MIN
+/// In an output's `dims`: known only during the run, which asks for such an output's memory through the services.
+#define TESSERA_DIM_UNKNOWN (INT64_MIN + 1)
 
 /// What one run works on. All memory is the host's.
 typedef struct TesseraCall {
@@ -42,12 +55,11 @@ typedef struct TesseraCall {
   const void *weights;           // this variant's, aligned to 4096 bytes
   void *workspace;               // aligned to 4096 bytes
   const void *const *inputs;     // dense row-major, aligned to their elements; never written
-  void *const *outputs;          // likewise; overlap nothing
+  void *const *outputs;          // likewise; overlap nothing. Not read for those with a TESSERA_DIM_UNKNOWN
   const int64_t *symbols;        // values of the descriptor's symbols
 } TesseraCall;
 
-/// A dimension is a fixed size ≥ 0, or -1 - s for the symbol number s. In outputs INT64_MIN stands for an expression
-/// over symbols, which `shape` computes and `dim_text` prints.
+/// A dimension is a fixed size ≥ 0, or -1 - s for the symbol number s, or in outputs one of the two above.
 typedef struct TesseraTensor {
   const char *name;
   int32_t element;               // TESSERA_FLOAT32 …
@@ -63,9 +75,11 @@ typedef struct TesseraVariant {
   uint64_t weights_offset;            // into the weights, a multiple of 4096
   uint64_t weights_size;
   /// Given the symbols' values and the number of workers: writes the bytes of workspace needed, and all dimensions of
-  /// all outputs one after the other. Returns 0, or k + 1 if constraint number k of the descriptor is violated.
+  /// all outputs one after the other, -1 for those known only during the run. Returns 0, or k + 1 for message number k of
+  /// the descriptor if what it says of the symbols is so.
   int32_t (*shape)(const int64_t *symbols, int32_t workers, uint64_t *workspace_size, int64_t *output_dims);
-  /// Runs the model. Returns 0, or k + 1 if the runtime check number k of the descriptor fails.
+  /// Runs the model. Returns 0, or k + 1 for message number k of the descriptor if what it says is found during the run,
+  /// or TESSERA_HOST_FAILED.
   int32_t (*run)(const TesseraCall *call);
 } TesseraVariant;
 

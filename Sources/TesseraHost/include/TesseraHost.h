@@ -27,6 +27,7 @@ void tsr_profile_reset(TsrProfile *profile);
 typedef struct TsrHost {
   TsrPool *pool;
   TsrProfile *profile;    // null unless profiling
+  void *memory;           // the session's, for what a run asks for
 } TsrHost;
 
 /// `TesseraServices.parallel_for` and `.mark` for a `TsrHost`.

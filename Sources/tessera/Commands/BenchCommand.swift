@@ -79,7 +79,10 @@ struct BenchCommand: ParsableCommand {
     }
     defer { for buffer in memory { buffer.deallocate() } }
     for (index, tensor) in outputs.enumerated() {
-      try session.bind(output: index, to: MutableTensorView(tensor.element, tensor.shape, memory[index]))
+      // What has another size in each run goes to memory of the session's.
+      let isUnknown = session.library.outputs[index].isUnknown
+      let place = isUnknown ? UnsafeMutableRawBufferPointer(start: nil, count: 0) : memory[index]
+      try session.bind(output: index, to: MutableTensorView(tensor.element, tensor.shape, place))
     }
     return try withExtendedLifetime(inputs) {
       try session.runBound()

@@ -69,7 +69,7 @@ struct CompileCommand: ParsableCommand {
     let plan = compilation.plans[0]
     let seconds = String(format: "%.1f", (ContinuousClock().now - started) / .seconds(1))
     Console.say(
-      "\(path): \(size / 1024) KiB, \(plan.steps.count) launches of \(plan.kernels.count) kernels for "
+      "\(path): \(size / 1024) KiB, \(plan.launches.count) launches of \(plan.kernels.count) kernels for "
         + "\(compilation.options.targets.map(\.name).joined(separator: ", ")) in \(seconds) s")
   }
 

@@ -20,7 +20,7 @@
 #ifdef BAD_ABI
 #define ABI_NOTE "abi 77\\n"
 #else
-#define ABI_NOTE "abi 1\\n"
+#define ABI_NOTE "abi 2\\n"
 #endif
 #define ZEROS "0000000000000000000000000000000000000000000000000000000000000000"
 
