@@ -60,7 +60,7 @@ import Testing
     let count = net.input("count", [1], .int64)
     let x = net.input("x", ["n"])
     _ = try net.graph.add(BindSymbols(["m"]), count)
-    let positions = try net.graph.add(Iota(.float32, ["m"], axis: 0))
+    let positions = try net.graph.add(Iota(.float32, ["m", 64], axis: 0))
     let scaled = try net.binary(.multiply, positions, try net.graph.add(Reshape([1]), x))
     return net.returning(scaled, try net.unary(.exp, scaled))
   }
@@ -80,6 +80,7 @@ import Testing
       let refused = failure { _ = try session.run([integers([1], [count]), one]) }
       #expect(refused?.kind == .badData, "\(count): \(refused?.description ?? "")")
     }
+    // 256 TiB, more than any machine's memory.
     let large = failure { _ = try session.run([integers([1], [1 << 40]), one]) }
     #expect(large?.kind == .noDevice, "\(large?.description ?? "")")
     // A reshape that only fits inputs of one element: found before anything runs.
