@@ -3,6 +3,7 @@ public let allKernels: [any KernelTemplate] = [
   PackedMatmul(),
   Depthwise(),
   ImplicitGEMM(),
+  Winograd(),
   Generate(),
   Elementwise(),
   Copy(),

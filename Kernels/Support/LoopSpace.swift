@@ -87,7 +87,8 @@ extension Dim {
 }
 
 extension View {
-  func permuted(_ order: [Int]) -> View {
+  /// The dimensions in another order.
+  public func permuted(_ order: [Int]) -> View {
     View(element, order.map { shape[$0] }, strides: order.map { strides[$0] })
   }
 
