@@ -4,6 +4,7 @@ public let allKernels: [any KernelTemplate] = [
   PlainMatmul(),
   Depthwise(),
   ImplicitGEMM(),
+  Winograd(),
   Generate(),
   NonZeroScan(),
   Elementwise(),

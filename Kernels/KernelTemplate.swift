@@ -14,6 +14,10 @@ public protocol KernelTemplate: Sendable {
   /// - Precondition: `space` is not nil.
   func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs
 
+  /// Processor time of one core, in cycles, by reasoning alone: by this templates that accept the same workload are
+  /// compared when nothing was measured. One without rivals need not say.
+  func estimate(for workload: Workload, knobs: Knobs, on machine: Machine) -> Double
+
   /// How the constant operands must lie in memory; nil keeps an operand as it is.
   func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?]
 
@@ -26,10 +30,26 @@ public protocol KernelTemplate: Sendable {
 }
 
 extension KernelTemplate {
+  public func estimate(for workload: Workload, knobs: Knobs, on machine: Machine) -> Double { 0 }
   public func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?] {
     workload.operands.map { _ in nil }
   }
   public func scratch(for workload: Workload, knobs: Knobs, on machine: Machine) -> [TensorType] { [] }
+}
+
+extension [any KernelTemplate] {
+  /// The template that should do `workload` soonest, with its default knobs; nil if none can do it. Of equal ones the
+  /// first.
+  public func best(for workload: Workload, on machine: Machine) -> (template: any KernelTemplate, knobs: Knobs)? {
+    let able = filter { $0.space(for: workload, on: machine) != nil }.map { template in
+      (template: template, knobs: template.defaultKnobs(for: workload, on: machine))
+    }
+    if able.count < 2 { return able.first }
+    return able.min {
+      $0.template.estimate(for: workload, knobs: $0.knobs, on: machine)
+        < $1.template.estimate(for: workload, knobs: $1.knobs, on: machine)
+    }
+  }
 }
 
 /// What is to be computed, down to shapes, strides and element types: what a tuning record is about.
@@ -213,7 +233,7 @@ public struct Epilogue: Hashable, Sendable, Codable {
 
 /// How a constant matrix is rearranged at compile time: from dimensions batch, k…, n (any strides) into panels
 /// `[batch, ⌈N/width⌉, K, width]`, each panel's rows side by side, missing columns zero. K runs over all of k… in
-/// row-major order.
+/// row-major order. On the way k's dimensions may be transformed, each by a matrix: `k' = matrix · k`.
 public struct WeightPacking: Hashable, Sendable, Codable {
   /// The matrix within the tensor as it is, from element `offset` on.
   public var source: View
@@ -221,6 +241,9 @@ public struct WeightPacking: Hashable, Sendable, Codable {
   public var width: Int
   /// Element type in the panels.
   public var element: ElementType
+  /// One a dimension of k: `[new size][size]`, nil to leave it as it is. Empty: none is transformed. Computed in double
+  /// precision and rounded once.
+  public var transforms: [[[Double]]?] = []
 
   public init(source: View, width: Int, element: ElementType) {
     precondition(source.rank >= 3, "dimensions batch, k…, n")
@@ -230,9 +253,15 @@ public struct WeightPacking: Hashable, Sendable, Codable {
   }
 
   public var packed: TensorType {
-    let k = source.shape[1..<(source.rank - 1)].product
     return TensorType(
-      element, [source.shape[0], source.shape[source.rank - 1].ceilDivided(by: Dim(width)), k, Dim(width)])
+      element, [source.shape[0], source.shape[source.rank - 1].ceilDivided(by: Dim(width)), depth.product, Dim(width)])
+  }
+
+  /// Sizes of k's dimensions in the panels.
+  public var depth: Shape {
+    let sizes = Array(source.shape[1..<(source.rank - 1)])
+    return transforms.isEmpty
+      ? sizes : zip(sizes, transforms).map { size, matrix in matrix.map { Dim($0.count) } ?? size }
   }
 }
 

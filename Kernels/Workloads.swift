@@ -28,24 +28,26 @@ public struct ConvolutionWorkload: Hashable, Sendable, Codable {
   public var x: View
   /// Dimensions group, tap… (as many as space), channel within the group, output channel within the group.
   public var w: View
+  /// Whether `w` is a constant, so that it may be packed at compile time.
+  public var wIsConstant: Bool
   public var strides: [Int]
   public var dilations: [Int]
+  /// May be negative. How much there is behind, the output's sizes say.
   public var padsBefore: [Int]
-  public var padsAfter: [Int]
   public var groups: Int
   /// Dimensions n, space…, output channel.
   public var epilogue: Epilogue
 
   public init(
-    x: View, w: View, strides: [Int], dilations: [Int], padsBefore: [Int], padsAfter: [Int], groups: Int,
+    x: View, w: View, wIsConstant: Bool, strides: [Int], dilations: [Int], padsBefore: [Int], groups: Int,
     epilogue: Epilogue
   ) {
     self.x = x
     self.w = w
+    self.wIsConstant = wIsConstant
     self.strides = strides
     self.dilations = dilations
     self.padsBefore = padsBefore
-    self.padsAfter = padsAfter
     self.groups = groups
     self.epilogue = epilogue
   }

@@ -24,7 +24,19 @@ struct Depthwise: KernelTemplate {
   /// The taps by channels, as one panel a vector block wide: `[1, ⌈C / width⌉, taps, width]`.
   func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?] {
     guard case .convolution(let w) = workload else { preconditionFailure("a convolution") }
-    return [nil, Self.weights(w, knobs, machine)] + w.epilogue.operands.map { _ in nil }
+    return [nil, w.wIsConstant ? Self.weights(w, knobs, machine) : nil] + w.epilogue.operands.map { _ in nil }
+  }
+
+  func scratch(for workload: Workload, knobs: Knobs, on machine: Machine) -> [TensorType] {
+    guard case .convolution(let w) = workload else { preconditionFailure("a convolution") }
+    return w.wIsConstant ? [] : [Self.weights(w, knobs, machine).packed]
+  }
+
+  /// Bound by the load of a vector of x for each tap.
+  func estimate(for workload: Workload, knobs: Knobs, on machine: Machine) -> Double {
+    guard case .convolution(let w) = workload else { preconditionFailure("a convolution") }
+    let vectors = (w.groups + machine.lanes - 1) / machine.lanes
+    return Double(w.positions * vectors * w.w.shape[1..<(w.w.rank - 2)].product.estimate)
   }
 
   fileprivate static func weights(_ w: ConvolutionWorkload, _ knobs: Knobs, _ machine: Machine) -> WeightPacking {
@@ -46,6 +58,8 @@ private struct DepthwiseProgram {
   let width: Int
   let b: TileBuilder
   let x: TileBuffer
+  let packing: WeightPacking
+  let source: TileBuffer
   let weights: TileBuffer
   let operands: [TileBuffer]
   let y: TileBuffer
@@ -60,12 +74,16 @@ private struct DepthwiseProgram {
     taps = (1...3).map { given.withThreeDimensions.w.shape[$0].constant! }
     b = TileBuilder("depthwise")
     x = b.parameter("x", .input, w.x.buffer)
-    weights = b.parameter("w", .input, BufferType(.float32, Depthwise.weights(given, knobs, machine).packed.shape))
+    packing = Depthwise.weights(given, knobs, machine)
+    let panels = BufferType(.float32, packing.packed.shape)
+    source = b.parameter("w", .input, w.wIsConstant ? panels : packing.source.buffer)
     (operands, y) = b.parameters(w.epilogue)
+    weights = w.wIsConstant ? source : b.parameter("panels", .scratch, panels)
   }
 
   func build() -> TileProgram {
     let shape = w.epilogue.output.shape
+    if !w.wIsConstant { b.packPanels(source, to: weights, packing) }
     b.loop(.parallel(grain: 1), to: b.size(shape[0])) { n in
       b.loop(.parallel(grain: 1), to: b.size(shape[1])) { d in
         b.loop(.parallel(grain: 2), to: b.size(shape[2])) { h in

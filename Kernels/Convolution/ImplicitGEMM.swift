@@ -63,8 +63,27 @@ struct ImplicitGEMM: KernelTemplate {
 
   func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?] {
     guard case .convolution(let w) = workload else { preconditionFailure("a convolution") }
-    return [nil, WeightPacking(source: w.w, width: knobs["nr"], element: .float32)]
-      + w.epilogue.operands.map { _ in nil }
+    return [nil, w.wIsConstant ? panels(w, knobs) : nil] + w.epilogue.operands.map { _ in nil }
+  }
+
+  func scratch(for workload: Workload, knobs: Knobs, on machine: Machine) -> [TensorType] {
+    guard case .convolution(let w) = workload else { preconditionFailure("a convolution") }
+    return w.wIsConstant ? [] : [panels(w, knobs).packed]
+  }
+
+  private func panels(_ w: ConvolutionWorkload, _ knobs: Knobs) -> WeightPacking {
+    WeightPacking(source: w.w, width: knobs["nr"], element: .float32)
+  }
+
+  /// Two multiplications of vectors a cycle, most of the time; copying the patch comes to some loads and stores for each
+  /// element of x.
+  func estimate(for workload: Workload, knobs: Knobs, on machine: Machine) -> Double {
+    guard case .convolution(let w) = workload else { preconditionFailure("a convolution") }
+    let (channels, outputs) = (w.w.shape[w.w.rank - 2].constant!, w.w.shape[w.w.rank - 1].constant!)
+    let columns = (outputs + knobs["nr"] - 1) / knobs["nr"] * knobs["nr"]
+    let depth = w.w.shape[1..<(w.w.rank - 2)].product.estimate * channels
+    let vectors = Double(w.positions * w.groups) / Double(machine.lanes)
+    return vectors * (Double(columns * depth) / 2 / 0.85 + 3 * Double(w.strides.reduce(1, *) * channels))
   }
 
   func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
@@ -81,7 +100,6 @@ extension ConvolutionWorkload {
       copy.strides.insert(1, at: 0)
       copy.dilations.insert(1, at: 0)
       copy.padsBefore.insert(0, at: 0)
-      copy.padsAfter.insert(0, at: 0)
       copy.x = copy.x.insertingDimension(at: 1)
       copy.w = copy.w.insertingDimension(at: 1)
       copy.epilogue.output = copy.epilogue.output.insertingDimension(at: 1)
@@ -89,6 +107,11 @@ extension ConvolutionWorkload {
     }
     return copy
   }
+}
+
+extension ConvolutionWorkload {
+  /// Output positions: how many, or a guess.
+  var positions: Int { epilogue.output.shape.dropLast().reduce(1) { $0 * $1.estimate } }
 }
 
 extension View {
@@ -111,6 +134,9 @@ private struct ConvolutionProgram {
   let unroll: Int
   let b: TileBuilder
   let x: TileBuffer
+  let packing: WeightPacking
+  /// The weights as they come: packed, or as they are where they are known only at run time.
+  let weights: TileBuffer
   let panels: TileBuffer
   let operands: [TileBuffer]
   let y: TileBuffer
@@ -129,9 +155,11 @@ private struct ConvolutionProgram {
     taps = (1...3).map { w.w.shape[$0].constant! }
     b = TileBuilder("convolution")
     x = b.parameter("x", .input, w.x.buffer)
-    let packed = WeightPacking(source: w.w, width: nr, element: .float32).packed
-    panels = b.parameter("w", .input, BufferType(.float32, packed.shape))
+    packing = WeightPacking(source: w.w, width: nr, element: .float32)
+    let packed = BufferType(.float32, packing.packed.shape)
+    weights = b.parameter("w", .input, w.wIsConstant ? packed : packing.source.buffer)
     (operands, y) = b.parameters(w.epilogue)
+    panels = w.wIsConstant ? weights : b.parameter("panels", .scratch, packed)
   }
 
   private var patchHeight: Int { (tileH - 1) * w.strides[1] + (taps[1] - 1) * w.dilations[1] + 1 }
@@ -139,6 +167,7 @@ private struct ConvolutionProgram {
 
   func build() -> TileProgram {
     let shape = w.epilogue.output.shape
+    if !w.wIsConstant { b.packPanels(weights, to: panels, packing) }
     b.loop(.parallel(grain: 1), to: b.size(shape[0])) { n in
       b.loop(.parallel(grain: 1), to: b.index(w.groups)) { group in
         b.loop(.parallel(grain: 1), to: b.size(shape[1])) { d in

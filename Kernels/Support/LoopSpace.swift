@@ -87,6 +87,7 @@ extension Dim {
 }
 
 extension View {
+  /// The dimensions in another order.
   public func permuted(_ order: [Int]) -> View {
     View(element, order.map { shape[$0] }, strides: order.map { strides[$0] })
   }

@@ -17,6 +17,8 @@ public struct CompileOptions: Sendable {
   /// At least one.
   public var targets: [Target]
   public var weights: Weights
+  /// Names of kernel templates that are not to be used.
+  public var withoutTemplates: Set<String> = []
   /// Kernels compiled at a time.
   public var jobs: Int
   /// Called as work goes on, from any thread: what is being done, steps done, steps in all.
@@ -53,7 +55,8 @@ public struct Compilation: Sendable {
     options.targets.sort { order[$0.name]! < order[$1.name]! }
     self.options = options
     plans = try options.targets.map { target in
-      var planner = Planner(fused, for: target.machine)
+      let templates = allKernels.filter { !options.withoutTemplates.contains($0.name) }
+      var planner = Planner(fused, for: target.machine, templates: templates)
       return try planner.plan(target: target.name)
     }
   }
@@ -91,7 +94,7 @@ public struct Compilation: Sendable {
       for (i, kernel) in kernels.enumerated() {
         objects.append(try scratch.write(kernel.object, "\(target.name)-\(i).o"))
       }
-      let bytes = try WeightsFile.bytes(plan, graph)
+      let bytes = WeightsFile.bytes(plan, graph)
       variants.append(.init(target: target, weightsOffset: weights.count, weightsSize: bytes.count))
       weights += bytes
       weights += [UInt8](repeating: 0, count: (4096 - weights.count % 4096) % 4096)

@@ -17,14 +17,16 @@ struct Expected {
 /// - Parameters:
 ///   - sizes: values of the workload's symbols.
 ///   - inputs: one sample per operand.
+///   - isIncluded: which of the templates that take the workload.
 ///   - extras: what belongs at an index of each extra output.
 ///   - expected: what belongs at an index of the output.
 func check(
   _ workload: Workload, sizes: [String: Int] = [:], inputs: [Sample], seed: UInt64,
-  targets: [Target] = [.avx2, .sse42], knobs: [Knobs] = [], extras: [([Int]) -> Expected] = [],
+  targets: [Target] = [.avx2, .sse42], knobs: [Knobs] = [],
+  templates isIncluded: (any KernelTemplate) -> Bool = { _ in true }, extras: [([Int]) -> Expected] = [],
   expected: ([Int]) -> Expected
 ) throws {
-  let templates = allKernels.filter { $0.space(for: workload, on: targets[0].machine) != nil }
+  let templates = allKernels.filter { isIncluded($0) && $0.space(for: workload, on: targets[0].machine) != nil }
   #expect(!templates.isEmpty, "a template for \(workload)")
   for template in templates {
     for target in targets {
@@ -61,6 +63,10 @@ private func packed(_ sample: Sample, _ packing: WeightPacking, _ sizes: [String
   let strides = packing.source.strides.map { $0.evaluate(sizes)! }
   let memory = GuardedMemory(packing.element, count: packing.packed.elementCount.evaluate(sizes)!)
   for i in 0..<memory.count { memory[i] = .float(0) }
+  if !packing.transforms.isEmpty {
+    transform(sample, packing, shape, strides, to: memory)
+    return memory
+  }
   let columns = shape.last!
   let depth = shape[1..<(shape.count - 1)].reduce(1, *)
   let panels = (columns + packing.width - 1) / packing.width
@@ -72,6 +78,31 @@ private func packed(_ sample: Sample, _ packing: WeightPacking, _ sizes: [String
       sample.memory[zip(index, strides).reduce(packing.offset.evaluate(sizes)!) { $0 + $1.0 * $1.1 }]
   }
   return memory
+}
+
+/// The same where dimensions of k are transformed: every element of the panels as its sum.
+private func transform(
+  _ sample: Sample, _ packing: WeightPacking, _ shape: [Int], _ strides: [Int], to memory: GuardedMemory
+) {
+  let depth = packing.depth.map { $0.constant! }
+  let panels = (shape.last! + packing.width - 1) / packing.width
+  forEachIndex([shape[0]] + depth + [shape.last!]) { index in
+    var sum = 0.0
+    forEachIndex(Array(shape.dropFirst().dropLast())) { k in
+      let factor = packing.transforms.enumerated().reduce(1.0) { product, entry in
+        let (d, matrix) = entry
+        return product * (matrix.map { $0[index[1 + d]][k[d]] } ?? (index[1 + d] == k[d] ? 1 : 0))
+      }
+      if factor == 0 { return }
+      let source = zip([index[0]] + k + [index.last!], strides).reduce(packing.offset.constant!) { $0 + $1.0 * $1.1 }
+      sum += factor * sample.memory[source].double
+    }
+    let row = zip(index, [1] + depth).dropFirst().reduce(0) { $0 * $1.1 + $1.0 }
+    let (batch, column) = (index[0], index.last!)
+    memory[
+      ((batch * panels + column / packing.width) * depth.reduce(1, *) + row) * packing.width + column % packing.width] =
+      .float(sum)
+  }
 }
 
 private func compare(_ output: Sample, _ poison: [Scalar], _ label: String, _ expected: ([Int]) -> Expected) {

@@ -6,10 +6,10 @@ import Testing
 
 /// Σ of `count` products of numbers in -2...2, each step rounded: error at most count · ε/2 · Σ|a·b|, and the epilogue's
 /// few roundings on top.
-private func tolerance(_ count: Int, _ magnitude: Double) -> Double { Double(count + 4) * 0x1p-24 * (magnitude + 4) }
+func tolerance(_ count: Int, _ magnitude: Double) -> Double { Double(count + 4) * 0x1p-24 * (magnitude + 4) }
 
 /// bias per column, residual, and a scalar: y = max(acc + bias + residual, low)
-private func epilogue(_ output: View, _ generator: inout SeededGenerator) -> (Epilogue, (Double, [Double]) -> Double) {
+func epilogue(_ output: View, _ generator: inout SeededGenerator) -> (Epilogue, (Double, [Double]) -> Double) {
   let shape = output.shape
   let bias = View(.float32, shape, strides: [Dim](repeating: 0, count: shape.count - 1) + [1])
   let scalar = View(.float32, shape, strides: [Dim](repeating: 0, count: shape.count))
@@ -82,102 +82,4 @@ private func epilogue(_ output: View, _ generator: inout SeededGenerator) -> (Ep
         transposed: Bool.random(using: &generator), isSymbolic: Bool.random(using: &generator))
     }
   }
-}
-
-@Suite struct ConvolutionTests {
-  struct Case: Sendable {
-    var space: [Int]
-    var channels = 3
-    var outputs = 5
-    var window: [Int]
-    var strides: [Int]
-    var dilations: [Int]
-    var before: [Int]
-    var after: [Int]
-    var groups = 1
-    var channelsLast = true
-    var isSymbolic = false
-
-    init(
-      _ space: [Int], _ channels: Int, _ outputs: Int, window: [Int], stride: Int = 1, dilation: Int = 1, pad: Int = 0,
-      groups: Int = 1, channelsLast: Bool = true, isSymbolic: Bool = false
-    ) {
-      (self.space, self.channels, self.outputs, self.window) = (space, channels, outputs, window)
-      strides = space.map { _ in stride }
-      dilations = space.map { _ in dilation }
-      before = space.map { _ in pad }
-      after = space.map { _ in pad }
-      (self.groups, self.channelsLast, self.isSymbolic) = (groups, channelsLast, isSymbolic)
-    }
-  }
-
-  private func check(_ c: Case, knobs: [Knobs] = []) throws {
-    let seed = freshSeed()
-    var generator = SeededGenerator(seed: seed)
-    let output = c.space.indices.map {
-      (c.space[$0] + c.before[$0] + c.after[$0] - (c.window[$0] - 1) * c.dilations[$0] - 1) / c.strides[$0] + 1
-    }
-    func dims(_ sizes: [Int], _ prefix: String) -> [Dim] {
-      sizes.enumerated().map { c.isSymbolic ? .symbol("\(prefix)\($0)") : Dim($1) }
-    }
-    var sizes: [String: Int] = [:]
-    if c.isSymbolic { for d in c.space.indices { (sizes["x\(d)"], sizes["y\(d)"]) = (c.space[d], output[d]) } }
-    let rank = c.space.count
-    let x: View =
-      c.channelsLast
-      ? View(.float32, [2] + dims(c.space, "x") + [Dim(c.channels)])
-      : .transposed(.float32, [2, Dim(c.channels)] + dims(c.space, "x"), [0] + Array(2..<rank + 2) + [1])
-    let (perGroup, outPerGroup) = (c.channels / c.groups, c.outputs / c.groups)
-    // As models store it: output channel, channel, taps.
-    let taps = c.window.reduce(1, *)
-    let tapStrides = (0..<rank).map { d in Dim(c.window[(d + 1)...].reduce(1, *)) }
-    let w = View(
-      .float32, [Dim(c.groups)] + c.window.map { Dim($0) } + [Dim(perGroup), Dim(outPerGroup)],
-      strides: [Dim(outPerGroup * perGroup * taps)] + tapStrides + [Dim(taps), Dim(perGroup * taps)])
-    let (epilogue, finish) = epilogue(View(.float32, [2] + dims(output, "y") + [Dim(c.outputs)]), &generator)
-    let workload = ConvolutionWorkload(
-      x: x, w: w, strides: c.strides, dilations: c.dilations, padsBefore: c.before, padsAfter: c.after,
-      groups: c.groups,
-      epilogue: epilogue)
-    let inputs = samples(workload.operands, sizes: sizes, &generator)
-    try KernelsTests.check(.convolution(workload), sizes: sizes, inputs: inputs, seed: seed, knobs: knobs) { i in
-      let (group, column) = (i.last! / outPerGroup, i.last! % outPerGroup)
-      var (sum, magnitude) = (0.0, 0.0)
-      forEachIndex(c.window) { tap in
-        let place = tap.indices.map { i[1 + $0] * c.strides[$0] + tap[$0] * c.dilations[$0] - c.before[$0] }
-        guard place.indices.allSatisfy({ (0..<c.space[$0]).contains(place[$0]) }) else { return }
-        for channel in 0..<perGroup {
-          let product =
-            inputs[0][[i[0]] + place + [group * perGroup + channel]].double
-            * inputs[1][[group] + tap + [channel, column]].double
-          sum += product
-          magnitude += abs(product)
-        }
-      }
-      let value = finish(sum, (2...4).map { inputs[$0][i].double })
-      return Expected(value: .float(value), tolerance: tolerance(taps * perGroup, magnitude))
-    }
-  }
-
-  @Test(arguments: [
-    Case([9, 13], 5, 19, window: [3, 3], pad: 1), Case([9, 13], 5, 16, window: [3, 3], pad: 1, channelsLast: false),
-    Case([9, 13], 8, 17, window: [3, 3], pad: 1, isSymbolic: true),
-    Case([15, 14], 3, 9, window: [7, 7], stride: 2, pad: 3),
-    Case([12, 12], 4, 6, window: [3, 2], dilation: 2, pad: 2),
-    Case([10, 10], 6, 9, window: [3, 3], pad: 1, groups: 3),
-    Case([11], 7, 8, window: [5], stride: 2, pad: 2), Case([4, 5, 6], 3, 8, window: [2, 3, 3], pad: 1),
-    Case([1, 1], 3, 4, window: [3, 3], pad: 1), Case([5, 5], 2, 3, window: [5, 5]),
-    Case([6, 40], 9, 33, window: [1, 1], stride: 2),
-  ])
-  func implicitGEMM(_ c: Case) throws { try check(c) }
-
-  @Test(arguments: [
-    Case([9, 13], 19, 19, window: [3, 3], pad: 1, groups: 19),
-    Case([8, 30], 16, 16, window: [3, 3], stride: 2, pad: 1, groups: 16),
-    Case([9, 13], 20, 20, window: [5, 5], dilation: 2, pad: 4, groups: 20, isSymbolic: true),
-    Case([33], 8, 8, window: [4], pad: 1, groups: 8),
-    Case([3, 3], 40, 40, window: [7, 7], pad: 3, groups: 40),
-    Case([4, 4, 7], 6, 6, window: [3, 3, 3], pad: 1, groups: 6),
-  ])
-  func depthwise(_ c: Case) throws { try check(c, knobs: []) }
 }

@@ -18,6 +18,7 @@ extension Planner {
     case let op as Elementwise: try plan(op, node)
     case let op as MatMul: try plan(op, node)
     case let op as Convolve: try plan(op, node)
+    case let op as ConvolveTransposed: try plan(op, node)
     case let op as Reduce: try plan(op, node)
     case let op as Softmax: try plan(op, node)
     case let op as LayerNorm: try plan(op, node)

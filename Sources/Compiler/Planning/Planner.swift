@@ -196,12 +196,11 @@ struct Planner {
   mutating func emit(
     _ workload: Workload, _ operands: [Placement], _ output: Placement, extras: [Placement] = [], origins: [String?]
   ) {
-    guard let template = templates.first(where: { $0.space(for: workload, on: machine) != nil }) else {
+    guard let (template, knobs) = templates.best(for: workload, on: machine) else {
       let place = origins.compactMap { $0 }.first ?? "a node without a name"
       failures["\(workload.summary)", default: []].append(place)
       return
     }
-    let knobs = template.defaultKnobs(for: workload, on: machine)
     let key = KernelKey(template: template.name, workload: workload, knobs: knobs)
     let number: Int
     if let known = kernelOf[key] {

@@ -11,5 +11,13 @@ let layoutRules: [Rule] = [
     let rank = g.type(x[0]).rank
     let image = try g.build(Transpose.toChannelsLast(rank: rank), x[0])
     return try g.build(Transpose.toChannelsFirst(rank: rank), try g.build(last, image, x[1]))
-  }
+  },
+  Rule("the same for a transposed convolution", on: ConvolveTransposed.self) { g, op, x in
+    guard op.layout == .channelsFirst else { return nil }
+    var last = op
+    last.layout = .channelsLast
+    let rank = g.type(x[0]).rank
+    let image = try g.build(Transpose.toChannelsLast(rank: rank), x[0])
+    return try g.build(Transpose.toChannelsFirst(rank: rank), try g.build(last, image, x[1]))
+  },
 ]

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Compiler
 import Foundation
+import Kernels
 import LLVMBackend
 import TensorTypes
 import TileIR
@@ -40,6 +41,11 @@ struct CompileCommand: ParsableCommand {
   @Option(help: "Stop and print instead: \(Form.allCases.map(\.rawValue).joined(separator: ", ")).")
   var emit = Form.so
 
+  @Option(
+    help: "Kernel templates not to use, separated by commas. convolution.winograd: convolutions by the direct sum only."
+  )
+  var without = ""
+
   @Option(help: "Kernels compiled at a time; as many as there are CPUs unless given.")
   var jobs: Int?
 
@@ -47,8 +53,14 @@ struct CompileCommand: ParsableCommand {
   var quiet = false
 
   func validate() throws {
+    let known = Set(allKernels.map(\.name))
+    for name in withoutTemplates where !known.contains(name) {
+      throw ValidationError("--without: no template \"\(name)\"; there are \(known.sorted().joined(separator: ", "))")
+    }
     if let jobs, !(1...1024).contains(jobs) { throw ValidationError("--jobs is 1 to 1024, not \(jobs)") }
   }
+
+  private var withoutTemplates: Set<String> { Set(without.split(separator: ",").map(String.init)) }
 
   func run() throws {
     if emit == .graph { return Console.print("\(try ModelCompiler.graph(model))") }
@@ -58,6 +70,7 @@ struct CompileCommand: ParsableCommand {
       targets: try ModelCompiler.targets(target), weights: weights == .embedded ? .embedded : .sidecar,
       jobs: jobs ?? ProcessInfo.processInfo.activeProcessorCount)
     guard !options.targets.isEmpty else { throw Failure(.usage, "--target names no target") }
+    options.withoutTemplates = withoutTemplates
     options.progress = { progress.show($0, $1, $2) }
     let compilation = try ModelCompiler.compile(model, options: options)
     guard emit == .so else { return try printCode(compilation) }

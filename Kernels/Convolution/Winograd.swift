@@ -1,0 +1,141 @@
+import TensorTypes
+import TileIR
+
+/// Convolution of stride 1 whose windows are 3 wide (and 3 or 1 high, any depth), by minimal filtering:
+///
+///     V[t, c] = Bᵀ x[tile t, c] B      M[p] = V[p] · U[p]      y[tile t, o] = epilogue(Aᵀ M[t, o] A)
+///
+/// with `U = G w Gᵀ` made at compile time: 2.25 (F(2×2)) or 4 (F(4×4)) times fewer multiplications than the direct
+/// sum. A task takes a block of tiles and a range of output channels; V stays in local memory, for each of the points
+/// `p` a matrix [tiles, channels], and some panels of M at a time. Error: see `WinogradTransform`.
+struct Winograd: KernelTemplate {
+  let name = "convolution.winograd"
+
+  func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
+    guard case .convolution(let given) = workload, given.x.element == .float32, given.w.element == .float32,
+      (1...3).contains(given.strides.count), given.wIsConstant
+    else { return nil }
+    let w = given.withThreeDimensions
+    let taps = w.taps
+    guard taps[2] == 3, taps[1] == 3 || taps[1] == 1, w.strides[1...] == [1, 1], w.dilations[2] == 1,
+      taps[1] == 1 || w.dilations[1] == 1, w.channelsPerGroup >= machine.lanes, w.outputsPerGroup >= machine.lanes
+    else { return nil }
+    let tiles = RegisterTile.choices(on: machine)
+    return KnobSpace([
+      ("m", [2, 4]), ("mr", Set(tiles.map(\.rows)).sorted()), ("nr", Set(tiles.map(\.columns)).sorted()),
+      ("tiles", [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24]), ("panels", [1, 2, 3, 4, 6, 8]),
+      ("nc", [1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 64, 80]), ("unroll", [1, 2, 4, 8]),
+    ]) { knobs in tiles.contains(RegisterTile(rows: knobs["mr"], columns: knobs["nr"])) }
+  }
+
+  /// Of F(2, 3) and F(4, 3) the one with the lower estimate.
+  func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
+    guard case .convolution(let given) = workload else { preconditionFailure("a convolution") }
+    let w = given.withThreeDimensions
+    let settings = [2, 4].map { WinogradShape(w, m: $0).defaultKnobs(on: machine) }
+    return settings.min {
+      estimate(for: workload, knobs: $0, on: machine) < estimate(for: workload, knobs: $1, on: machine)
+    }!
+  }
+
+  func estimate(for workload: Workload, knobs: Knobs, on machine: Machine) -> Double {
+    guard case .convolution(let given) = workload else { preconditionFailure("a convolution") }
+    return WinogradShape(given.withThreeDimensions, m: knobs["m"]).cycles(knobs, on: machine)
+  }
+
+  func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?] {
+    guard case .convolution(let given) = workload else { preconditionFailure("a convolution") }
+    return [nil, Self.weights(given.withThreeDimensions, knobs)] + given.epilogue.operands.map { _ in nil }
+  }
+
+  /// Panels whose rows are depth tap, point, channel.
+  static func weights(_ w: ConvolutionWorkload, _ knobs: Knobs) -> WeightPacking {
+    var packing = WeightPacking(source: w.w, width: knobs["nr"], element: .float32)
+    let matrix = WinogradTransform(outputs: knobs["m"]).weights
+    packing.transforms = [nil, w.taps[1] == 3 ? matrix : nil, matrix, nil]
+    return packing
+  }
+
+  func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
+    guard case .convolution(let given) = workload else { preconditionFailure("a convolution") }
+    return WinogradProgram(given.withThreeDimensions, knobs, machine).build()
+  }
+}
+
+extension ConvolutionWorkload {
+  // Of one with three space dimensions.
+  var taps: [Int] { (1...3).map { w.shape[$0].constant! } }
+  var channelsPerGroup: Int { w.shape[4].constant! }
+  var outputsPerGroup: Int { w.shape[5].constant! }
+}
+
+/// The sizes of a Winograd convolution, and what they cost.
+struct WinogradShape {
+  /// With three space dimensions.
+  let w: ConvolutionWorkload
+  let transform: WinogradTransform
+  /// Outputs of a tile along h and w.
+  let outputs: (h: Int, w: Int)
+  /// Inputs of a tile along h and w: as many points.
+  let inputs: (h: Int, w: Int)
+
+  init(_ w: ConvolutionWorkload, m: Int) {
+    self.w = w
+    transform = WinogradTransform(outputs: m)
+    let isFlat = w.taps[1] == 1
+    outputs = (isFlat ? 1 : m, m)
+    inputs = (isFlat ? 1 : transform.points, transform.points)
+  }
+
+  var points: Int { inputs.h * inputs.w }
+  /// Products summed for each point of one output channel.
+  var depth: Int { w.taps[0] * w.channelsPerGroup }
+
+  /// Tiles of all images: how many, or a guess.
+  private var tiles: Int {
+    let shape = w.epilogue.output.shape.map(\.estimate)
+    return shape[0] * shape[1] * ((shape[2] + outputs.h - 1) / outputs.h) * ((shape[3] + outputs.w - 1) / outputs.w)
+  }
+
+  /// Cycles of one core: the products at their usual rate, the transforms by their instructions, the transformed
+  /// weights once from memory at what a core has of its bandwidth.
+  func cycles(_ knobs: Knobs, on machine: Machine) -> Double {
+    let (mr, nr, lanes) = (knobs["mr"], knobs["nr"], machine.lanes)
+    let columns = (w.outputsPerGroup + nr - 1) / nr * nr
+    let block = min(tiles, knobs["tiles"] * mr)
+    let blocks = (tiles + block - 1) / block
+    let rows = blocks * ((block + mr - 1) / mr) * mr
+    let passes = (columns / nr + knobs["nc"] - 1) / knobs["nc"]
+    let multiplications = Double(rows * points * depth * columns / lanes) / 2 / 0.8
+    let inputVectors = Double(tiles * depth * passes / lanes)
+    let outputVectors = Double(tiles * w.outputsPerGroup / lanes)
+    let transforms = Double(points) * 3.5 * (inputVectors + outputVectors)
+    let weights = Double(points * depth * columns * 4) / 3
+    return Double(w.groups) * (multiplications + transforms + weights)
+  }
+
+  /// As many tiles at a time as the level-2 cache holds V and a pass of M of, but enough that a weight fetched from
+  /// further away is used often.
+  func defaultKnobs(on machine: Machine) -> Knobs {
+    let register = RegisterTile.best(on: machine)
+    let panels = (w.outputsPerGroup + register.columns - 1) / register.columns
+    let bytesPerTile = points * 4 * (depth + register.columns)
+    let inCache = machine.cacheBytes[1] * 6 / 10 / (bytesPerTile * register.rows)
+    let forReuse = (w.outputsPerGroup / 8 + register.rows - 1) / register.rows
+    let all = (tiles + register.rows - 1) / register.rows
+    var blocks = max(1, min(12, all, max(inCache, forReuse)))
+    // Eight tasks where there is the work for them, so that two to four workers finish together: first fewer tiles at a
+    // time, then fewer channels, for which tiles are transformed again.
+    while blocks > max(2, forReuse), all / blocks < 8 { blocks -= 1 }
+    // Blocks of one size.
+    blocks = (all + (all + blocks - 1) / blocks - 1) / ((all + blocks - 1) / blocks)
+    var columns = panels
+    while columns * register.columns > 128, all / blocks * ((panels + columns - 1) / columns) < 8 {
+      columns = (columns + 1) / 2
+    }
+    return [
+      "m": transform.outputs, "mr": register.rows, "nr": register.columns, "tiles": blocks,
+      "panels": inCache >= blocks ? 1 : min(2, columns), "nc": columns, "unroll": 4,
+    ]
+  }
+}

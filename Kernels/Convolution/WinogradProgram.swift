@@ -1,0 +1,233 @@
+import TensorTypes
+import TileIR
+
+/// Writes the program of a Winograd convolution over three space dimensions d, h, w; see `Winograd`.
+struct WinogradProgram {
+  private let w: ConvolutionWorkload
+  private let machine: Machine
+  private let shape: WinogradShape
+  private let transform: WinogradTransform
+  private let (mr, nr): (Int, Int)
+  /// Tiles and output channels of a task, panels of a pass.
+  private let (tilesPerTask, columnsPerTask, columnsPerPass): (Int, Int, Int)
+  private let unroll: Int
+  private let b: TileBuilder
+  private let arithmetic: VectorArithmetic
+  private let x: TileBuffer
+  private let panels: TileBuffer
+  private let operands: [TileBuffer]
+  private let y: TileBuffer
+  /// Tiles of an image along h and w, and of all images.
+  private let (tilesHigh, tilesWide, tiles): (Tile, Tile, Tile)
+
+  private var channels: Int { w.channelsPerGroup }
+  private var columns: Int { w.outputsPerGroup }
+  private var points: Int { shape.points }
+
+  init(_ w: ConvolutionWorkload, _ knobs: Knobs, _ machine: Machine) {
+    self.w = w
+    self.machine = machine
+    shape = WinogradShape(w, m: knobs["m"])
+    transform = shape.transform
+    (mr, nr) = (knobs["mr"], knobs["nr"])
+    tilesPerTask = knobs["tiles"] * mr
+    columnsPerTask = knobs["nc"] * nr
+    columnsPerPass = min(knobs["panels"], knobs["nc"]) * nr
+    unroll = knobs["unroll"]
+    b = TileBuilder("winograd")
+    arithmetic = VectorArithmetic(b: b, machine: machine)
+    x = b.parameter("x", .input, w.x.buffer)
+    panels = b.parameter("w", .input, BufferType(.float32, Winograd.weights(w, knobs).packed.shape))
+    (operands, y) = b.parameters(w.epilogue)
+    let builder = b
+    let sizes = w.epilogue.output.shape.map { builder.size($0) }
+    tilesHigh = sizes[2].ceilDivided(by: shape.outputs.h)
+    tilesWide = sizes[3].ceilDivided(by: shape.outputs.w)
+    tiles = sizes[0] * sizes[1] * (tilesHigh * tilesWide)
+  }
+
+  func build() -> TileProgram {
+    b.loop(.parallel(grain: 1), to: b.index(w.groups)) { group in
+      b.loop(.parallel(grain: 1), to: b.index(columns), step: columnsPerTask) { column in
+        b.loop(.parallel(grain: 1), to: tiles, step: tilesPerTask) { first in task(group, column, first) }
+      }
+    }
+    return b.finish()
+  }
+
+  // MARK: A task
+
+  /// A matrix of tiles by `width` for each of `count` points; a line more between them, so that not all start in the
+  /// same set of the cache.
+  private func matrices(_ count: Int, width: Int) -> TileBuffer {
+    let stride = tilesPerTask * width + 16
+    return b.allocate(
+      BufferType(
+        .float32, [Dim(count), Dim(tilesPerTask), Dim(width)], strides: [Dim(stride), Dim(width), 1], space: .local))
+  }
+
+  private func task(_ group: Tile, _ column: Tile, _ first: Tile) {
+    let transformed = matrices(w.taps[0] * points, width: channels)
+    let products = matrices(points, width: columnsPerPass)
+    let patch = b.allocate(
+      BufferType(
+        .float32, [Dim(w.taps[0] * shape.inputs.h), Dim(shape.inputs.w * channels), 1],
+        strides: [Dim(shape.inputs.w * channels), 1, 1], space: .local))
+    let count = (tiles - first).minimum(b.index(tilesPerTask))
+    // Whole register tiles: past the last tile that one is taken again.
+    let rows = count.ceilDivided(by: mr) * mr
+    b.loop(to: rows) { t in
+      transformInput(place((first + t).minimum(tiles - 1)), group, row: t, patch, to: transformed)
+    }
+    let end = (column + columnsPerTask).minimum(b.index(columns))
+    b.loop(from: column, to: end, step: columnsPerPass) { pass in
+      let passEnd = (pass + columnsPerPass).minimum(end)
+      multiply(transformed, group, from: pass, to: passEnd, rows: rows, to: products)
+      b.loop(to: count) { t in
+        transformOutput(products, row: t, place(first + t), group, from: pass, to: passEnd)
+      }
+    }
+  }
+
+  /// Where a tile lies: image, and first output position along d, h, w.
+  private struct Place { var n, d, h, w: Tile }
+
+  private func place(_ number: Tile) -> Place {
+    let (line, column) = (number / tilesWide, number % tilesWide)
+    let (plane, row) = (line / tilesHigh, line % tilesHigh)
+    let depth = b.size(w.epilogue.output.shape[1])
+    return Place(
+      n: plane / depth, d: plane % depth, h: row * shape.outputs.h, w: column * shape.outputs.w)
+  }
+
+  // MARK: V = Bᵀ x B
+
+  private func transformInput(_ place: Place, _ group: Tile, row: Tile, _ patch: TileBuffer, to: TileBuffer) {
+    let zero = b.index(0)
+    let sizes = (1...3).map { b.size(w.x.shape[$0]) }
+    let start = [
+      place.d * w.strides[0] - w.padsBefore[0], place.h - w.padsBefore[1], place.w - w.padsBefore[2],
+    ]
+    let extents = [(w.taps[0] - 1) * w.dilations[0] + 1, shape.inputs.h, shape.inputs.w]
+    let firstChannel = group * channels
+    let isInside = (0..<3).map { zero.lessEqual(start[$0]).and((start[$0] + extents[$0]).lessEqual(sizes[$0])) }
+      .reduce(b.index(w.x.strides[4] == 1 ? 0 : 1).equal(zero)) { $0.and($1) }
+    b.when(isInside) {
+      transformInput(row: row, to: to) { tap, i, j, c, length in
+        x.load(
+          [
+            .at(place.n), .at(start[0] + tap * w.dilations[0]), .at(start[1] + i), .at(start[2] + j),
+            .span(firstChannel + c, 0),
+          ], shape: [length])
+      }
+    } otherwise: {
+      PatchCopy(
+        w: w, machine: machine, channels: channels, taps: w.taps, patchHeight: shape.inputs.h,
+        patchWidth: shape.inputs.w, b: b, x: x
+      )
+      .copy(
+        to: patch, n: place.n, group: group, at: [place.d, place.h, place.w], height: b.index(shape.outputs.h),
+        width: b.index(shape.outputs.w))
+      transformInput(row: row, to: to) { tap, i, j, c, length in
+        patch.load(
+          [.at(tap * shape.inputs.h + i), .span(c + j * channels, 0), .at(zero)], shape: [length])
+      }
+    }
+  }
+
+  /// - Parameter load: a vector of channels from c on of the tile's input (i, j) at a tap along d.
+  private func transformInput(row: Tile, to: TileBuffer, _ load: (Tile, Int, Int, Tile, Int) -> Tile) {
+    let (lanes, (high, wide)) = (machine.lanes, shape.inputs)
+    func vector(_ tap: Tile, _ c: Tile, _ length: Int) {
+      // Column by column, then row by row.
+      let byColumn = (0..<wide).map { j in
+        let column = (0..<high).map { load(tap, $0, j, c, length) }
+        return high == 1 ? column : transform.transformInput(column, on: arithmetic)
+      }
+      for i in 0..<high {
+        for (j, value) in transform.transformInput(byColumn.map { $0[i] }, on: arithmetic).enumerated() {
+          to.store(value, [.at(tap * points + (i * wide + j)), .at(row), .span(c, 0)])
+        }
+      }
+    }
+    b.loop(to: b.index(w.taps[0])) { tap in
+      let whole = channels / lanes * lanes
+      b.loop(to: b.index(whole), step: lanes) { vector(tap, $0, lanes) }
+      if whole < channels { vector(tap, b.index(whole), channels - whole) }
+    }
+  }
+
+  // MARK: M = V · U
+
+  private func multiply(
+    _ transformed: TileBuffer, _ group: Tile, from: Tile, to: Tile, rows: Tile, to products: TileBuffer
+  ) {
+    let zero = b.index(0)
+    b.loop(to: b.index(points)) { point in
+      b.loop(from: from, to: to, step: nr) { column in
+        b.loop(to: rows, step: mr) { row in
+          let sum = b.loop(to: b.index(w.taps[0]), carrying: [b.constant(0, .float32, [mr, nr])]) { tap, carried in
+            let matrix = tap * points + point
+            let first = matrix * channels
+            return [
+              b.accumulate(carried[0], to: b.index(channels), unroll: unroll) { k in
+                transformed.load([.at(matrix), .span(row, 0), .at(k)], shape: [mr, 1])
+              } _: { k in
+                panels.load([.at(group), .at(column / nr), .at(first + k), .span(zero, 1)], shape: [1, nr])
+              }
+            ]
+          }[0]
+          products.store(sum, [.at(point), .span(row, 0), .span(column - from, 1)])
+        }
+      }
+    }
+  }
+
+  // MARK: y = epilogue(Aᵀ M A)
+
+  private func transformOutput(
+    _ products: TileBuffer, row: Tile, _ place: Place, _ group: Tile, from: Tile, to: Tile
+  ) {
+    let lanes = machine.lanes
+    func vector(_ c: Tile, limit: Tile?) {
+      let (high, wide) = shape.inputs
+      let byColumn = (0..<wide).map { j in
+        let column = (0..<high).map { i in
+          products.load([.at(b.index(i * wide + j)), .at(row), .span(c - from, 0)], shape: [lanes])
+        }
+        return high == 1 ? column : transform.transformOutput(column, on: arithmetic)
+      }
+      let results = (0..<shape.outputs.h).map { i in
+        transform.transformOutput(byColumn.map { $0[i] }, on: arithmetic)
+      }
+      store(results, place, column: group * columns + c, limit: limit)
+    }
+    guard columns % lanes != 0 else { return b.loop(from: from, to: to, step: lanes) { vector($0, limit: nil) } }
+    let whole = from + (to - from) / lanes * lanes
+    b.loop(from: from, to: whole, step: lanes) { vector($0, limit: nil) }
+    b.when(whole.less(to)) { vector(whole, limit: to - whole) }
+  }
+
+  /// Stores a tile's results `[h][w]`, those that lie within the image.
+  private func store(_ results: [[Tile]], _ place: Place, column: Tile, limit: Tile?) {
+    let (height, width) = (b.size(w.epilogue.output.shape[2]), b.size(w.epilogue.output.shape[3]))
+    func store(_ i: Int, _ j: Int) {
+      let position = BlockPosition(
+        rows: [.at(place.n), .at(place.d), .at(place.h + i), .span(place.w + j, 0)], column: column)
+      w.epilogue.store(
+        results[i][j].reshape([1, machine.lanes]), to: y, operands, at: position, rowLimit: nil, columnLimit: limit,
+        in: b)
+    }
+    func forAll(_ body: (Int, Int) -> Void) {
+      for i in results.indices { for j in results[i].indices { body(i, j) } }
+    }
+    let isWhole = (place.h + shape.outputs.h).lessEqual(height).and((place.w + shape.outputs.w).lessEqual(width))
+    b.when(isWhole) {
+      forAll(store)
+    } otherwise: {
+      forAll { i, j in
+        b.when((place.h + i).less(height).and((place.w + j).less(width))) { store(i, j) }
+      }
+    }
+  }
+}

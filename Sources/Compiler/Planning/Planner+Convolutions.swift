@@ -1,0 +1,172 @@
+import GraphIR
+import Kernels
+import TensorTypes
+
+// Convolutions as workloads: plain ones, those that are matrix products, and transposed ones phase by phase.
+
+extension Planner {
+  mutating func plan(_ op: Convolve, _ node: NodeID) throws {
+    let (x, w) = (try placement(operand(node, 0)), try placement(operand(node, 1)))
+    let rank = x.view.rank
+    let order = Self.spaceOrder(rank, op.layout)
+    let output = complete(node)
+    let isPlain =
+      op.groups == 1 && w.view.shape.dropFirst(2).allSatisfy { $0 == 1 } && op.strides.allSatisfy { $0 == 1 }
+      && (op.padsBefore + op.padsAfter).allSatisfy { $0 == 0 }
+    if isPlain, try emitPointwise(node, x.transposed(order), w, output, order) { return }
+    let arranged = try epilogue(node, output) { $0.permuted(order) }!
+    let workload = ConvolutionWorkload(
+      x: x.transposed(order).view, w: Self.convolutionWeights(w.view, groups: op.groups), wIsConstant: tensor(w) != nil,
+      strides: op.strides, dilations: op.dilations, padsBefore: op.padsBefore, groups: op.groups,
+      epilogue: arranged.epilogue)
+    emit(.convolution(workload), [x, w] + arranged.operands, output, origins: origins(node))
+  }
+
+  /// `[O, C, tap…]` as dimensions group, tap…, channel, output channel.
+  private static func convolutionWeights(_ w: View, groups: Int) -> View {
+    let outputs = w.shape[0].divided(exactlyBy: Dim(groups))!
+    let taps = 2..<w.rank
+    return View(
+      w.element, [Dim(groups)] + taps.map { w.shape[$0] } + [w.shape[1], outputs],
+      strides: [w.strides[0] * outputs] + taps.map { w.strides[$0] } + [w.strides[1], w.strides[0]])
+  }
+
+  /// A convolution of one tap: a matrix product of positions by channels.
+  private mutating func emitPointwise(
+    _ node: NodeID, _ x: Placement, _ w: Placement, _ output: Placement, _ order: [Int]
+  ) throws -> Bool {
+    let rank = x.view.rank
+    let all: (View) -> View? = { $0.collapsing(0..<rank - 1).map { $0.insertingBatch() } }
+    let images: (View) -> View? = { $0.collapsing(1..<rank - 1) }
+    for collapse in [all, images] {
+      let arrange: (View) -> View? = { collapse($0.permuted(order)) }
+      guard let a = collapse(x.view), arrange(output.view) != nil, let arranged = try epilogue(node, output, arrange)
+      else { continue }
+      let b = View(
+        w.view.element, [a.shape[0], w.view.shape[1], w.view.shape[0]],
+        strides: [0, w.view.strides[1], w.view.strides[0]])
+      let workload = MatmulWorkload(a: a, b: b, bIsConstant: tensor(w) != nil, epilogue: arranged.epilogue)
+      emit(.matmul(workload), [x, w] + arranged.operands, output, origins: origins(node))
+      return true
+    }
+    return false
+  }
+
+  // MARK: Transposed
+
+  /// Output positions that are equal modulo the strides take part in the same taps: each such phase is an ordinary
+  /// convolution of stride 1, whose results lie `stride` apart in the output (sub-pixel convolution: Shi et al., "Is the
+  /// deconvolution layer the same as a convolutional layer?", 2016).
+  mutating func plan(_ op: ConvolveTransposed, _ node: NodeID) throws {
+    let (x, w) = (try placement(operand(node, 0)), try placement(operand(node, 1)))
+    let order = Self.spaceOrder(x.view.rank, op.layout)
+    let output = complete(node)
+    let arranged = try epilogue(node, output) { $0.permuted(order) }!
+    var choices: [[SubpixelPhase]] = [[]]
+    for d in op.strides.indices {
+      let phases = (0..<op.strides[d]).map {
+        SubpixelPhase(op, dimension: d, kernel: w.view.shape[2 + d].constant!, $0)
+      }
+      choices = choices.flatMap { chosen in phases.map { chosen + [$0] } }
+    }
+    for phases in choices {
+      let epilogue = arranged.epilogue
+      let piece = output.transposed(order).phase(phases)
+      // A phase past the end of a small output has nothing to do.
+      if piece.view.shape.contains(where: { $0.constant.map { $0 <= 0 } ?? false }) { continue }
+      let operands = zip(arranged.operands, epilogue.operands).map {
+        Placement(
+          storage: $0.storage, offset: $0.offset, view: $1
+        ).phase(phases)
+      }
+      let finish = Epilogue(expression: epilogue.expression, operands: operands.map(\.view), output: piece.view)
+      guard phases.allSatisfy({ $0.taps > 0 }) else {
+        emit(.elementwise(finish.ofZero), operands, piece, origins: origins(node))
+        continue
+      }
+      let weights = Self.transposedWeights(w, groups: op.groups, phases)
+      let workload = ConvolutionWorkload(
+        x: x.transposed(order).view, w: weights.view, wIsConstant: tensor(w) != nil,
+        strides: phases.map { _ in 1 }, dilations: phases.map(\.dilation), padsBefore: phases.map(\.padBefore),
+        groups: op.groups, epilogue: finish)
+      emit(.convolution(workload), [x, weights] + operands, piece, origins: origins(node))
+    }
+  }
+
+  /// The taps of a phase, out of `[C, O / groups, tap…]`, as dimensions group, tap…, channel, output channel.
+  private static func transposedWeights(_ w: Placement, groups: Int, _ phases: [SubpixelPhase]) -> Placement {
+    let (shape, strides) = (w.view.shape, w.view.strides)
+    let channels = shape[0].divided(exactlyBy: Dim(groups))!
+    var result = w
+    for (d, phase) in phases.enumerated() {
+      result.offset = result.offset + Dim(phase.firstTap) * strides[2 + d]
+    }
+    result.view = View(
+      w.view.element, [Dim(groups)] + phases.map { Dim($0.taps) } + [channels, shape[1]],
+      strides: [channels * strides[0]] + phases.enumerated().map { Dim($1.tapStep) * strides[2 + $0] }
+        + [strides[0], strides[1]])
+    return result
+  }
+}
+
+/// One residue of the output's positions along one dimension of a transposed convolution.
+///
+/// Output `q = ρ + s·j` takes input `i` at tap `t` where `q = i·s + t·δ − pad`. The taps that can be are `t₀, t₀ + s/g,
+/// t₀ + 2s/g …` with `g = gcd(δ, s)`, at inputs `j + c, j + c − δ/g, …` with `c = (ρ + pad − t₀·δ) / s`: taken from the
+/// last to the first, a convolution of dilation `δ/g`.
+private struct SubpixelPhase {
+  /// ρ
+  let residue: Int
+  /// s: outputs of the phase lie so far apart.
+  let stride: Int
+  /// How many; none if no input reaches these outputs.
+  let taps: Int
+  /// Where the convolution's first tap lies among the weights, and its next one from there (backwards).
+  let firstTap: Int
+  let tapStep: Int
+  let dilation: Int
+  /// May be negative.
+  let padBefore: Int
+
+  init(_ op: ConvolveTransposed, dimension d: Int, kernel: Int, _ residue: Int) {
+    let (s, dilation, pad) = (op.strides[d], op.dilations[d], op.padsBefore[d])
+    let period = s / gcd(dilation, s)
+    (self.residue, stride, tapStep, self.dilation) = (residue, s, -period, dilation / gcd(dilation, s))
+    let first = (0..<min(kernel, period)).first { (residue + pad - $0 * dilation) % s == 0 }
+    guard let first else {
+      (taps, firstTap, padBefore) = (0, 0, 0)
+      return
+    }
+    taps = (kernel - first + period - 1) / period
+    firstTap = first + (taps - 1) * period
+    padBefore = (taps - 1) * self.dilation - (residue + pad - first * dilation) / s
+  }
+}
+
+private func gcd(_ a: Int, _ b: Int) -> Int { b == 0 ? a : gcd(b, a % b) }
+
+extension Placement {
+  /// The positions of a phase, of dimensions n, space…, channel.
+  fileprivate func phase(_ phases: [SubpixelPhase]) -> Placement {
+    var copy = self
+    for (d, phase) in phases.enumerated() {
+      copy.offset = copy.offset + Dim(phase.residue) * view.strides[1 + d]
+      copy.view.shape[1 + d] = (view.shape[1 + d] - Dim(phase.residue)).ceilDivided(by: Dim(phase.stride))
+      copy.view.strides[1 + d] = view.strides[1 + d] * Dim(phase.stride)
+    }
+    return copy
+  }
+}
+
+extension Epilogue {
+  /// What it makes of zeros.
+  fileprivate var ofZero: ElementwiseWorkload {
+    let types = expression.inputTypes
+    let onlyOperands = Expression(inputs: Array(types.dropFirst())) { e in
+      let zero = e.constant(0, types[0])
+      let others = types.indices.dropFirst().map { e.input($0 - 1) }
+      return e.inline(expression, [zero] + others)
+    }
+    return ElementwiseWorkload(expression: onlyOperands, operands: operands, output: output)
+  }
+}
