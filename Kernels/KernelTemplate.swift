@@ -224,10 +224,12 @@ public struct WeightPacking: Hashable, Sendable, Codable {
     self.element = element
   }
 
+  /// A matrix that is the same for all of a batch is there once.
   public var packed: TensorType {
     let k = source.shape[1..<(source.rank - 1)].product
+    let batches = source.strides[0] == 0 ? 1 : source.shape[0]
     return TensorType(
-      element, [source.shape[0], source.shape[source.rank - 1].ceilDivided(by: Dim(width)), k, Dim(width)])
+      element, [batches, source.shape[source.rank - 1].ceilDivided(by: Dim(width)), k, Dim(width)])
   }
 }
 

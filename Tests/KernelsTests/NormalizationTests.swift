@@ -72,4 +72,36 @@ private func checkNormalization(
         kind, .transposed(.float32, [2, 6, .symbol("n")], [0, 2, 1]), rowRank: 1, sizes: ["n": n])
     }
   }
+
+  /// Long rows are cut into pieces.
+  @Test func pieces() throws {
+    for kind in [NormalizationWorkload.Kind.layer(epsilon: 1e-5), .rms(epsilon: 1e-6)] {
+      for n in [32_768, 32_769, 40_961] { try checkNormalization(kind, View(.float32, [2, Dim(n)]), rowRank: 1) }
+      try checkNormalization(kind, View(.float32, [2, 3, 130, 100]), rowRank: 3)
+      // Padded rows of an image: nothing joins.
+      try checkNormalization(kind, View(.float32, [1, 2, 129, 300], strides: [90_000, 45_000, 304, 1]), rowRank: 3)
+      for n in [1, 300, 9000] {
+        try checkNormalization(
+          kind, View(.float32, [2, .symbol("c"), .symbol("n")]), rowRank: 2, sizes: ["c": 3, "n": n])
+      }
+    }
+  }
+
+  /// Groups of neighbouring channels, channels innermost: dimensions image, group, row, column, channel of the group.
+  @Test func groups() throws {
+    for (groups, width) in [(1, 5), (4, 1), (4, 10), (3, 8), (2, 33)] {
+      for (height, columns) in [(1, 1), (3, 7), (40, 9)] {
+        let channels = groups * width
+        let strides = [height * columns * channels, width, columns * channels, channels, 1].map { Dim($0) }
+        let shape = [2, groups, height, columns, width].map { Dim($0) }
+        try checkNormalization(.layer(epsilon: 1e-5), View(.float32, shape, strides: strides), rowRank: 3)
+      }
+      let channels = Dim(groups * width)
+      let (h, w): (Dim, Dim) = (.symbol("h"), .symbol("w"))
+      let view = View(
+        .float32, [2, Dim(groups), h, w, Dim(width)],
+        strides: [h * w * channels, Dim(width), w * channels, channels, 1])
+      for h in [1, 5, 70] { try checkNormalization(.layer(epsilon: 1e-5), view, rowRank: 3, sizes: ["h": h, "w": 9]) }
+    }
+  }
 }

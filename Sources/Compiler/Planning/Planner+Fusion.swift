@@ -43,7 +43,7 @@ extension Planner {
 
   private func canEndInElementwise(_ node: NodeID) -> Bool {
     switch graph[node].op {
-    case is MatMul, is Convolve, is Softmax, is LayerNorm, is Reduce: true
+    case is MatMul, is Convolve, is Softmax, is LayerNorm, is GroupNorm, is Reduce: true
     default: false
     }
   }

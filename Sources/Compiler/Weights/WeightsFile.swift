@@ -4,22 +4,17 @@ import TensorTypes
 
 /// Lays constants out in memory as a plan's kernels want them.
 enum WeightsFile {
-  /// The weights of one variant.
-  /// - Complexity: one pass over the constants; memory for all of them once.
-  static func bytes(_ plan: Plan, _ graph: Graph) throws -> [UInt8] {
-    try [UInt8](unsafeUninitializedCapacity: plan.weightsBytes) { buffer, count in
-      let memory = UnsafeMutableRawBufferPointer(buffer)
-      memory.initializeMemory(as: UInt8.self, repeating: 0)
-      for weight in plan.weights {
-        guard let tensor = graph.constant(at: weight.value) else { preconditionFailure("a constant") }
-        let place = UnsafeMutableRawBufferPointer(rebasing: memory[weight.offset..<weight.offset + weight.byteCount])
-        if let packing = weight.packing {
-          try pack(tensor, packing, place)
-        } else {
-          place.copyMemory(from: tensor.bytes)
-        }
+  /// Writes the weights of one variant to `memory`, which holds zeros.
+  /// - Complexity: one pass over the constants.
+  static func write(_ plan: Plan, _ graph: Graph, to memory: UnsafeMutableRawBufferPointer) throws {
+    for weight in plan.weights {
+      guard let tensor = graph.constant(at: weight.value) else { preconditionFailure("a constant") }
+      let place = UnsafeMutableRawBufferPointer(rebasing: memory[weight.offset..<weight.offset + weight.byteCount])
+      if let packing = weight.packing {
+        try pack(tensor, packing, place)
+      } else {
+        place.copyMemory(from: tensor.bytes)
       }
-      count = plan.weightsBytes
     }
   }
 
@@ -29,24 +24,28 @@ enum WeightsFile {
     guard tensor.element == packing.element, tensor.element.byteCount == 4 else {
       preconditionFailure("elements of 4 bytes, packed as they are")
     }
-    let shape = source.shape.map { $0.constant! }
+    // How often a matrix is repeated that is there once may be known only at run time.
+    let batches = packing.packed.shape[0].constant!
+    let shape = [batches] + source.shape.dropFirst().map { $0.constant! }
     let strides = source.strides.map { $0.constant! }
     let rank = shape.count
     let (columns, width) = (shape[rank - 1], packing.width)
     let rowOffsets = offsets(Array(shape[1..<rank - 1]), Array(strides[1..<rank - 1]))
     let step = strides[rank - 1]
-    tensor.bytes.withMemoryRebound(to: UInt32.self) { from in
-      to.withMemoryRebound(to: UInt32.self) { panels in
-        var next = 0
-        for batch in 0..<shape[0] {
-          let start = packing.offset.constant! + batch * strides[0]
-          for first in stride(from: 0, to: columns, by: width) {
-            let present = min(width, columns - first)
-            for row in rowOffsets {
-              let base = start + row + first * step
-              for j in 0..<present { panels[next + j] = from[base + j * step] }
-              next += width  // what is missing stays zero
+    // A model's file aligns its tensors as it likes.
+    let from = tensor.bytes
+    to.withMemoryRebound(to: UInt32.self) { panels in
+      var next = 0
+      for batch in 0..<batches {
+        let start = packing.offset.constant! + batch * strides[0]
+        for first in stride(from: 0, to: columns, by: width) {
+          let present = min(width, columns - first)
+          for row in rowOffsets {
+            let base = start + row + first * step
+            for j in 0..<present {
+              panels[next + j] = from.loadUnaligned(fromByteOffset: 4 * (base + j * step), as: UInt32.self)
             }
+            next += width  // what is missing stays zero
           }
         }
       }
