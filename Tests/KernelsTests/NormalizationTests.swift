@@ -5,15 +5,15 @@ import TensorTypes
 import Testing
 
 private func checkNormalization(
-  _ kind: NormalizationWorkload.Kind, _ x: View, rowRank: Int, sizes: [String: Int] = [:]
+  _ kind: NormalizationWorkload.Kind, _ x: View, rowRank: Int, sizes: [String: Int] = [:], scale: View? = nil
 ) throws {
   let seed = freshSeed()
   var generator = SeededGenerator(seed: seed)
-  // y = scale · normalised + bias, scale per element of a row, as layer normalisation has it.
+  // y = scale · normalised + bias, scale per element of a row unless it is given, as layer normalisation has it.
   let expression = Expression(inputs: [.float32, .float32]) { e in
     e.binary(.add, e.binary(.multiply, e.input(0), e.input(1)), e.constant(0.25, .float32))
   }
-  let scale = View(.float32, Array(x.shape.suffix(rowRank))).broadcast(to: x.shape)
+  let scale = scale ?? View(.float32, Array(x.shape.suffix(rowRank))).broadcast(to: x.shape)
   let epilogue = Epilogue(
     expression: expression, operands: [scale], output: View(.float32, x.shape, strides: x.strides))
   let inputs = samples([x, scale], sizes: sizes, &generator)
@@ -89,19 +89,21 @@ private func checkNormalization(
 
   /// Groups of neighbouring channels, channels innermost: dimensions image, group, row, column, channel of the group.
   @Test func groups() throws {
-    for (groups, width) in [(1, 5), (4, 1), (4, 10), (3, 8), (2, 33)] {
-      for (height, columns) in [(1, 1), (3, 7), (40, 9)] {
-        let channels = groups * width
-        let strides = [height * columns * channels, width, columns * channels, channels, 1].map { Dim($0) }
-        let shape = [2, groups, height, columns, width].map { Dim($0) }
-        try checkNormalization(.layer(epsilon: 1e-5), View(.float32, shape, strides: strides), rowRank: 3)
-      }
+    let kind = NormalizationWorkload.Kind.layer(epsilon: 1e-5)
+    func view(_ groups: Int, _ width: Int, _ h: Dim, _ w: Dim) -> (x: View, scale: View) {
       let channels = Dim(groups * width)
-      let (h, w): (Dim, Dim) = (.symbol("h"), .symbol("w"))
-      let view = View(
-        .float32, [2, Dim(groups), h, w, Dim(width)],
-        strides: [h * w * channels, Dim(width), w * channels, channels, 1])
-      for h in [1, 5, 70] { try checkNormalization(.layer(epsilon: 1e-5), view, rowRank: 3, sizes: ["h": h, "w": 9]) }
+      let shape = [2, Dim(groups), h, w, Dim(width)]
+      let x = View(.float32, shape, strides: [h * w * channels, Dim(width), w * channels, channels, 1])
+      // One element a channel.
+      return (x, View(.float32, shape, strides: [0, Dim(width), 0, 0, 1]))
+    }
+    for (groups, width) in [(1, 5), (4, 1), (4, 10), (3, 8), (2, 33)] {
+      for (h, w) in [(1, 1), (3, 7), (40, 9)] {
+        let (x, scale) = view(groups, width, Dim(h), Dim(w))
+        try checkNormalization(kind, x, rowRank: 3, scale: scale)
+      }
+      let (x, scale) = view(groups, width, .symbol("h"), .symbol("w"))
+      for h in [1, 5, 70] { try checkNormalization(kind, x, rowRank: 3, sizes: ["h": h, "w": 9], scale: scale) }
     }
   }
 }
