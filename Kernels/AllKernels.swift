@@ -10,6 +10,8 @@ public let allKernels: [any KernelTemplate] = [
   Elementwise(),
   Copy(),
   Pad(),
+  NormalizeGroups(),
+  NormalizePieces(),
   NormalizeRows(),
   NormalizeAcross(),
   ReduceRows(),

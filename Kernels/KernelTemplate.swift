@@ -252,9 +252,11 @@ public struct WeightPacking: Hashable, Sendable, Codable {
     self.element = element
   }
 
+  /// A matrix that is the same for all of a batch is there once.
   public var packed: TensorType {
+    let batches = source.strides[0] == 0 ? 1 : source.shape[0]
     return TensorType(
-      element, [source.shape[0], source.shape[source.rank - 1].ceilDivided(by: Dim(width)), depth.product, Dim(width)])
+      element, [batches, source.shape[source.rank - 1].ceilDivided(by: Dim(width)), depth.product, Dim(width)])
   }
 
   /// Sizes of k's dimensions in the panels.

@@ -85,19 +85,17 @@ public struct Compilation: Sendable {
     let scratch = try ScratchFolder()
     defer { scratch.remove() }
     var objects: [String] = []
-    var weights: [UInt8] = []
     var variants: [LibraryDescription.Variant] = []
     var hosts: [HostProgram] = []
+    var weightsSize = 0
     for (plan, target) in zip(plans, options.targets) {
       let kernels = try compileKernels(plan, target)
       hosts.append(hostProgram(plan, target, localBytes: kernels.map(\.localBytes)))
       for (i, kernel) in kernels.enumerated() {
         objects.append(try scratch.write(kernel.object, "\(target.name)-\(i).o"))
       }
-      let bytes = WeightsFile.bytes(plan, graph)
-      variants.append(.init(target: target, weightsOffset: weights.count, weightsSize: bytes.count))
-      weights += bytes
-      weights += [UInt8](repeating: 0, count: (4096 - weights.count % 4096) % 4096)
+      variants.append(.init(target: target, weightsOffset: weightsSize, weightsSize: plan.weightsBytes))
+      weightsSize += (plan.weightsBytes + 4095) / 4096 * 4096
     }
     var seen: Set<String> = []
     let messages = hosts.flatMap(\.messages).filter { seen.insert($0).inserted }
@@ -105,27 +103,43 @@ public struct Compilation: Sendable {
       let object = try Backend.compile(host, messages: messages, for: target)
       objects.append(try scratch.write(object, "\(target.name)-host.o"))
     }
-    let sidecarPath = path + ".weights"
-    let place: LibraryDescription.Weights
-    if weights.isEmpty {
-      place = .none
-    } else if options.weights == .embedded {
-      place = .embedded(path: try scratch.write(weights, "weights"))
-    } else {
-      place = .sidecar(name: String(sidecarPath.split(separator: "/").last!))
-    }
+    let weights = try writeWeights(variants, weightsSize, beside: path, scratch)
+    if let object = weights.object { objects.append(object) }
     let description = LibraryDescription(
-      modelName: graph.name, interface: hosts.last!, messages: messages, variants: variants, weights: place,
-      weightsSize: weights.count,
-      weightsHash: weights.withUnsafeBytes { SHA256.hexDigest($0) }, manifest: manifest)
+      modelName: graph.name, interface: hosts.last!, messages: messages, variants: variants, weights: weights.place,
+      weightsSize: weightsSize, weightsHash: weights.hash, manifest: manifest)
     objects.append(try scratch.write(Backend.compile(description), "descriptor.o"))
-    options.progress("linking", 1, 1)
+    options.progress("linking", 0, 1)
     let linked = scratch.path("library.so")
     try Linker.link(objects: objects, output: linked, soname: String(path.split(separator: "/").last ?? "model.so"))
-    if case .sidecar = place { try AtomicFile.write(weights, to: sidecarPath) }
     try LibrarySeal.seal(path: linked)
     let library = try MappedFile.open(linked)
     try withExtendedLifetime(library) { try AtomicFile.write([library.bytes], to: path, mode: 0o777) }
+  }
+
+  /// Packs all variants' weights into an object for the linker, or into a file beside the library.
+  private func writeWeights(
+    _ variants: [LibraryDescription.Variant], _ byteCount: Int, beside path: String, _ scratch: ScratchFolder
+  ) throws -> (place: LibraryDescription.Weights, object: String?, hash: String) {
+    guard byteCount > 0 else { return (.none, nil, SHA256.hexDigest(UnsafeRawBufferPointer(start: nil, count: 0))) }
+    let (head, tail) = WeightsObject.frame(byteCount: byteCount)
+    let file = try MappedOutput(path: scratch.path("weights.o"), byteCount: head.count + byteCount + tail.count)
+    file[0..<head.count].copyBytes(from: head)
+    file[(head.count + byteCount)..<file.bytes.count].copyBytes(from: tail)
+    let weights = file[head.count..<(head.count + byteCount)]
+    for (i, (plan, variant)) in zip(plans, variants).enumerated() {
+      options.progress("packing weights", i, plans.count)
+      let end = variant.weightsOffset + variant.weightsSize
+      WeightsFile.write(plan, graph, to: .init(rebasing: weights[variant.weightsOffset..<end]))
+    }
+    let hash = SHA256.hexDigest(UnsafeRawBufferPointer(weights))
+    switch options.weights {
+    case .embedded: return (.embedded, file.path, hash)
+    case .sidecar:
+      let sidecar = path + ".weights"
+      try AtomicFile.write([UnsafeRawBufferPointer(weights)], to: sidecar)
+      return (.sidecar(name: String(sidecar.split(separator: "/").last!)), nil, hash)
+    }
   }
 
   // MARK: Code

@@ -18,6 +18,8 @@ extension Expression {
       case .unary(let function, let x): value = values[x].flatMap { Expression.sizes(function, types[x], $0) }
       case .binary(let function, let x, let y):
         if let a = values[x], let b = values[y] { value = Expression.sizes(function, types[x], a, b) }
+        // The largest integer is a size like any other as a constant ("to the end"), but no result can be told from it.
+        if value == .saturated { value = nil }
       case .select(let c, let x, let y):
         if let condition = values[c]?.constant { value = condition != 0 ? values[x] : values[y] }
       case .cast(let x, let type):

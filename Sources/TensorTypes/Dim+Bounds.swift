@@ -10,7 +10,7 @@ extension Dim {
   /// Whether the size is at least `other` whatever the symbols (≥ 0) are.
   public func isAtLeast(_ other: Dim) -> Bool { ((self - other).lowerBound() ?? -1) >= 0 }
 
-  private func bounds(_ least: Int) -> (low: Int?, high: Int?) {
+  fileprivate func bounds(_ least: Int) -> (low: Int?, high: Int?) {
     var (low, high): (Int?, Int?) = (0, 0)
     for term in terms {
       // The product of the factors, while they are known not to be negative.
@@ -34,9 +34,8 @@ extension Dim {
 
 extension Dim.Atom {
   fileprivate func bounds(_ least: Int) -> (low: Int?, high: Int?) {
-    func known(_ dim: Dim) -> (low: Int?, high: Int?) {
-      (dim.lowerBound(symbolsAtLeast: least), dim.upperBound(symbolsAtLeast: least))
-    }
+    // Both at once: asked for one by one, nested operations would be walked twice as often a level.
+    func known(_ dim: Dim) -> (low: Int?, high: Int?) { dim.bounds(least) }
     switch self {
     case .symbol: return (max(least, 0), nil)
     case .quotient(let a, let b):

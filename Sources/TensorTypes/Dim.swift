@@ -23,14 +23,40 @@ public struct Dim: Hashable, Sendable {
   /// In canonical order, no coefficient 0, no two with the same factors. Empty for 0.
   public private(set) var terms: [Term]
 
-  public init(_ value: Int) { terms = value == 0 ? [] : [Term(coefficient: value, factors: [])] }
+  /// The number of names and operations in the expression.
+  fileprivate var weight: Int
+
+  /// An expression of more names and operations than this is none: it saturates, as a number out of range does. Real
+  /// models stay far below; a hostile one could make expressions that double with every node.
+  static let largestWeight = 1024
+
+  /// What arithmetic gives that leaves `Int`, or would be too large an expression. Such a size is refused later, where
+  /// a tensor of it would be made.
+  public static let saturated = Dim(Int.max)
+
+  public init(_ value: Int) { (terms, weight) = (value == 0 ? [] : [Term(coefficient: value, factors: [])], 0) }
   public static func symbol(_ name: String) -> Dim { Dim(atom: .symbol(name)) }
 
-  init(atom: Atom) { terms = [Term(coefficient: 1, factors: [atom])] }
+  init(atom: Atom) {
+    let weight = atom.weight
+    guard weight <= Dim.largestWeight else {
+      self = .saturated
+      return
+    }
+    (terms, self.weight) = ([Term(coefficient: 1, factors: [atom])], weight)
+  }
 
-  /// Adds up like terms and sorts. Arithmetic that leaves `Int` saturates: such a size is refused later, where a
-  /// tensor of it would be made.
+  /// Adds up like terms and sorts, saturating.
   init(summing unsorted: [Term]) {
+    if unsorted.count == 1, unsorted[0].coefficient != 0, unsorted[0].factors.count <= 1 {
+      (terms, weight) = (unsorted, unsorted[0].factors.first?.weight ?? 0)
+      return
+    }
+    let weight = unsorted.reduce(0) { sum, term in term.factors.reduce(sum) { $0 + $1.weight } }
+    guard weight <= 2 * Dim.largestWeight else {
+      self = .saturated
+      return
+    }
     var sums: [[Atom]: Int] = [:]
     for term in unsorted { sums[term.factors] = saturatingAdd(sums[term.factors] ?? 0, term.coefficient) }
     var keyed: [(key: String, term: Term)] = []
@@ -43,6 +69,8 @@ public struct Dim: Hashable, Sendable {
       return m != n ? m > n : a.key < b.key
     }
     terms = keyed.map(\.term)
+    self.weight = terms.reduce(0) { sum, term in term.factors.reduce(sum) { $0 + $1.weight } }
+    if self.weight > Dim.largestWeight { self = .saturated }
   }
 
   /// The integer this is, if no symbol is left in it.
@@ -93,6 +121,14 @@ public struct Dim: Hashable, Sendable {
 }
 
 extension Dim.Atom {
+  fileprivate var weight: Int {
+    switch self {
+    case .symbol: 1
+    case .quotient(let a, let b), .remainder(let a, let b), .minimum(let a, let b), .maximum(let a, let b):
+      1 + a.weight + b.weight
+    }
+  }
+
   var symbols: Set<String> {
     switch self {
     case .symbol(let name): [name]
@@ -129,10 +165,14 @@ extension Dim.Atom {
 // MARK: - Arithmetic
 
 extension Dim {
-  public static func + (a: Dim, b: Dim) -> Dim { Dim(summing: a.terms + b.terms) }
+  public static func + (a: Dim, b: Dim) -> Dim {
+    if let x = a.constant, let y = b.constant { return Dim(saturatingAdd(x, y)) }
+    return Dim(summing: a.terms + b.terms)
+  }
   public static func - (a: Dim, b: Dim) -> Dim { a + b * Dim(-1) }
   public static func * (a: Dim, b: Dim) -> Dim {
     if let x = a.constant, let y = b.constant { return Dim(saturatingMultiply(x, y)) }
+    guard a.terms.count * b.terms.count <= largestWeight else { return .saturated }
     var products: [Term] = []
     for x in a.terms {
       for y in b.terms {

@@ -231,6 +231,40 @@ struct AttentionRuleTests {
     #expect(after.count(Attention.self) == 1 && after.count(MatMul.self) == 0)
   }
 
+  /// Channels first: `qᵀ·k`, both scaled, with the heads joined with the batch, as diffusion models write it.
+  @Test func ofChannels() throws {
+    var n = Net()
+    let all = n.input(["b", 24, 5])
+    let parts = try (0..<3).map { i in
+      var part = try n.add(Slice(axes: [1], starts: [Dim(8 * i)], sizes: [8], steps: [1]), all)
+      if i < 2 { part = try n.binary(.multiply, part, 0.5) }
+      return try n.add(Reshape(["b" * 2, 4, 5]), part)
+    }
+    let scores = try n.add(MatMul(transposeLeft: true), parts[0], parts[1])
+    let y = try n.add(MatMul(transposeRight: true), n.add(Softmax(axis: 2), scores), parts[2])
+    let after = try recognised(n.returning(y), sizes: ["b": 3])
+    #expect(after.first(Attention.self)?.scale == 0.25)
+    #expect(after.count(MatMul.self) == 0 && after.count(Elementwise.self) == 0)
+    let operands = try #require(after.nodes.first { $0.op is Attention }).operands
+    #expect(operands.allSatisfy { after.type($0!).shape.prefix(2) == ["b", 2] })
+  }
+
+  /// `x · cos + concat(−x₂, x₁) · sin`
+  @Test func rotaryEmbedding() throws {
+    var n = Net()
+    let x = n.input([2, "s", 3, 16])
+    let (cosine, sine) = (n.input(["s", 1, 16]), n.input(["s", 1, 16]))
+    let halves = try [0, 8].map { try n.add(Slice(axes: [3], starts: [Dim($0)], sizes: [8], steps: [1]), x) }
+    let turned = try n.add(Concat(axis: 3), n.unary(.negate, halves[1]), halves[0])
+    let y = try n.binary(.add, n.binary(.multiply, x, cosine), n.binary(.multiply, turned, sine))
+    let after = try recognised(n.returning(y), sizes: ["s": 5])
+    let concat = try #require(after.nodes.last)
+    #expect(concat.op is Concat)
+    #expect(after.nodes.allSatisfy { $0.op is Slice || $0.op is Elementwise || $0.op is Concat })
+    // Everything else is of half the width.
+    #expect(after.nodes.dropLast().allSatisfy { after.type($0.results[0]).shape.last == 8 })
+  }
+
   @Test func groupedHeads() throws {
     var n = Net()
     let q = n.input(["b", 6, 5, 4])

@@ -59,7 +59,8 @@ func check(
 
 /// A constant operand as the kernel wants it, element by element after WeightPacking's definition.
 private func packed(_ sample: Sample, _ packing: WeightPacking, _ sizes: [String: Int]) -> GuardedMemory {
-  let shape = packing.source.shape.map { $0.evaluate(sizes)! }
+  // A matrix that is the same for all of a batch is there once.
+  let shape = [packing.packed.shape[0].evaluate(sizes)!] + packing.source.shape.dropFirst().map { $0.evaluate(sizes)! }
   let strides = packing.source.strides.map { $0.evaluate(sizes)! }
   let memory = GuardedMemory(packing.element, count: packing.packed.elementCount.evaluate(sizes)!)
   for i in 0..<memory.count { memory[i] = .float(0) }

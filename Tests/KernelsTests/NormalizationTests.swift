@@ -5,15 +5,15 @@ import TensorTypes
 import Testing
 
 private func checkNormalization(
-  _ kind: NormalizationWorkload.Kind, _ x: View, rowRank: Int, sizes: [String: Int] = [:]
+  _ kind: NormalizationWorkload.Kind, _ x: View, rowRank: Int, sizes: [String: Int] = [:], scale: View? = nil
 ) throws {
   let seed = freshSeed()
   var generator = SeededGenerator(seed: seed)
-  // y = scale · normalised + bias, scale per element of a row, as layer normalisation has it.
+  // y = scale · normalised + bias, scale per element of a row unless it is given, as layer normalisation has it.
   let expression = Expression(inputs: [.float32, .float32]) { e in
     e.binary(.add, e.binary(.multiply, e.input(0), e.input(1)), e.constant(0.25, .float32))
   }
-  let scale = View(.float32, Array(x.shape.suffix(rowRank))).broadcast(to: x.shape)
+  let scale = scale ?? View(.float32, Array(x.shape.suffix(rowRank))).broadcast(to: x.shape)
   let epilogue = Epilogue(
     expression: expression, operands: [scale], output: View(.float32, x.shape, strides: x.strides))
   let inputs = samples([x, scale], sizes: sizes, &generator)
@@ -70,6 +70,40 @@ private func checkNormalization(
       try checkNormalization(kind, .transposed(.float32, [2, 6, Dim(n)], [0, 2, 1]), rowRank: 1)
       try checkNormalization(
         kind, .transposed(.float32, [2, 6, .symbol("n")], [0, 2, 1]), rowRank: 1, sizes: ["n": n])
+    }
+  }
+
+  /// Long rows are cut into pieces.
+  @Test func pieces() throws {
+    for kind in [NormalizationWorkload.Kind.layer(epsilon: 1e-5), .rms(epsilon: 1e-6)] {
+      for n in [32_768, 32_769, 40_961] { try checkNormalization(kind, View(.float32, [2, Dim(n)]), rowRank: 1) }
+      try checkNormalization(kind, View(.float32, [2, 3, 130, 100]), rowRank: 3)
+      // Padded rows of an image: nothing joins.
+      try checkNormalization(kind, View(.float32, [1, 2, 129, 300], strides: [90_000, 45_000, 304, 1]), rowRank: 3)
+      for n in [1, 300, 9000] {
+        try checkNormalization(
+          kind, View(.float32, [2, .symbol("c"), .symbol("n")]), rowRank: 2, sizes: ["c": 3, "n": n])
+      }
+    }
+  }
+
+  /// Groups of neighbouring channels, channels innermost: dimensions image, group, row, column, channel of the group.
+  @Test func groups() throws {
+    let kind = NormalizationWorkload.Kind.layer(epsilon: 1e-5)
+    func view(_ groups: Int, _ width: Int, _ h: Dim, _ w: Dim) -> (x: View, scale: View) {
+      let channels = Dim(groups * width)
+      let shape = [2, Dim(groups), h, w, Dim(width)]
+      let x = View(.float32, shape, strides: [h * w * channels, Dim(width), w * channels, channels, 1])
+      // One element a channel.
+      return (x, View(.float32, shape, strides: [0, Dim(width), 0, 0, 1]))
+    }
+    for (groups, width) in [(1, 5), (4, 1), (4, 10), (3, 8), (2, 33)] {
+      for (h, w) in [(1, 1), (3, 7), (40, 9)] {
+        let (x, scale) = view(groups, width, Dim(h), Dim(w))
+        try checkNormalization(kind, x, rowRank: 3, scale: scale)
+      }
+      let (x, scale) = view(groups, width, .symbol("h"), .symbol("w"))
+      for h in [1, 5, 70] { try checkNormalization(kind, x, rowRank: 3, sizes: ["h": h, "w": 9], scale: scale) }
     }
   }
 }

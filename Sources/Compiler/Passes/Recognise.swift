@@ -14,4 +14,4 @@ extension GraphPass {
 }
 
 /// From the small to the large: attention looks for a softmax.
-let recognitionRules: [Rule] = normalizationRules + activationRules + softmaxRules + attentionRules
+let recognitionRules: [Rule] = normalizationRules + activationRules + softmaxRules + attentionRules + concatRules

@@ -4,4 +4,4 @@ extension GraphPass {
 }
 
 /// What every rewriting pass keeps applying to what it builds, so that graphs stay in normal form.
-let simplificationRules: [Rule] = foldingRules + elementwiseRules + movementRules
+let simplificationRules: [Rule] = foldingRules + elementwiseRules + movementRules + attentionMovementRules

@@ -41,53 +41,57 @@ struct ArenaPlanner {
   }
 
   /// A size that stands for an expression where tensors are compared: symbols at a middling value.
-  private static func nominal(_ size: Dim) -> Int {
+  static func nominal(_ size: Dim) -> Int {
     size.evaluate(Dictionary(uniqueKeysWithValues: size.symbols.map { ($0, 64) })) ?? .max
   }
 
-  private static func placeSymbolic(_ tenants: [Tenant]) -> (offsets: [Dim], byteCount: Dim) {
-    struct Slot {
-      var byteCount: Dim
-      var lives: [ClosedRange<Int>]
+  /// Memory that tensors have in turn.
+  private struct Slot {
+    /// Its size is the largest of these, none of which is known to be no larger than another.
+    var sizes: [Dim]
+    var nominal: Int
+    var lives: [ClosedRange<Int>]
+
+    /// Makes room for one more tensor.
+    mutating func take(_ tenant: Tenant) {
+      lives.append(tenant.life)
+      if sizes.contains(where: { $0.isAtLeast(tenant.byteCount) }) { return }
+      sizes = sizes.filter { !tenant.byteCount.isAtLeast($0) } + [tenant.byteCount]
     }
+  }
+
+  private static func placeSymbolic(_ tenants: [Tenant]) -> (offsets: [Dim], byteCount: Dim) {
     var slots: [Slot] = []
     var slotOf = [Int](repeating: 0, count: tenants.count)
     let sizes = tenants.map { nominal($0.byteCount) }
     for i in tenants.indices.sorted(by: { sizes[$0] != sizes[$1] ? sizes[$0] > sizes[$1] : $0 < $1 }) {
       let tenant = tenants[i]
       let free = slots.indices.filter { slot in !slots[slot].lives.contains { $0.overlaps(tenant.life) } }
-      // The one that it fits best: the smallest, as all are at least as large.
-      if let slot = free.min(by: { nominal(slots[$0].byteCount) < nominal(slots[$1].byteCount) }) {
-        slots[slot].byteCount = larger(slots[slot].byteCount, tenant.byteCount)
-        slots[slot].lives.append(tenant.life)
-        slotOf[i] = slot
+      // One that need not grow whatever the symbols are, else the one that it fits best: the smallest, as all are at
+      // least as large.
+      let best = free.min { a, b in
+        let (growsA, growsB) = (grows(slots[a], tenant), grows(slots[b], tenant))
+        return growsA != growsB ? growsB : slots[a].nominal < slots[b].nominal
+      }
+      if let best {
+        slots[best].take(tenant)
+        slotOf[i] = best
       } else {
         slotOf[i] = slots.count
-        slots.append(Slot(byteCount: tenant.byteCount, lives: [tenant.life]))
+        slots.append(Slot(sizes: [tenant.byteCount], nominal: sizes[i], lives: [tenant.life]))
       }
     }
     var starts: [Dim] = []
     var end = Dim(0)
     for slot in slots {
       starts.append(end)
-      end = end + slot.byteCount.ceilDivided(by: Dim(alignment)) * Dim(alignment)
+      let byteCount = slot.sizes.reduce(Dim(0), Dim.maximum)
+      end = end + byteCount.ceilDivided(by: Dim(alignment)) * Dim(alignment)
     }
     return (slotOf.map { starts[$0] }, end)
   }
 
-  /// The larger of two sizes, without an operation where it can be told from the terms.
-  private static func larger(_ a: Dim, _ b: Dim) -> Dim {
-    // A product of names is never negative.
-    func isPlain(_ dim: Dim) -> Bool {
-      dim.terms.allSatisfy { term in
-        term.factors.allSatisfy { if case .symbol = $0 { true } else { false } }
-      }
-    }
-    let difference = a - b
-    if isPlain(difference) {
-      if difference.terms.allSatisfy({ $0.coefficient > 0 }) { return a }
-      if difference.terms.allSatisfy({ $0.coefficient < 0 }) { return b }
-    }
-    return Dim.maximum(a, b)
+  private static func grows(_ slot: Slot, _ tenant: Tenant) -> Bool {
+    !slot.sizes.contains { $0.isAtLeast(tenant.byteCount) }
   }
 }

@@ -46,7 +46,7 @@ extension Planner {
 
   private func canEndInElementwise(_ node: NodeID) -> Bool {
     switch graph[node].op {
-    case is MatMul, is Convolve, is ConvolveTransposed, is Softmax, is LayerNorm, is Reduce: true
+    case is MatMul, is Convolve, is ConvolveTransposed, is Softmax, is LayerNorm, is GroupNorm, is Reduce: true
     default: false
     }
   }

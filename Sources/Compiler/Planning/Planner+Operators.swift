@@ -22,6 +22,7 @@ extension Planner {
     case let op as Reduce: try plan(op, node)
     case let op as Softmax: try plan(op, node)
     case let op as LayerNorm: try plan(op, node)
+    case let op as GroupNorm: try plan(op, node)
     case let op as Attention: try plan(op, node)
     case let op as Pool: try plan(op, node)
     case let op as Concat: try plan(op, node)
@@ -183,14 +184,50 @@ extension Planner {
       node, x, kind, Array(x.view.shape.indices), rowRank: x.view.rank - op.axis, leading: leading, parameters)
   }
 
+  private mutating func plan(_ op: GroupNorm, _ node: NodeID) throws {
+    let x = try placement(operand(node, 0))
+    let rank = x.view.rank
+    let axis = op.layout.channelAxis(rank: rank)
+    // One element a channel, aligned with x's dimensions.
+    let parameters = try (1...2).map { i in
+      let source = try placement(operand(node, i))
+      let shape = (0..<rank).map { $0 == axis ? source.view.shape[0] : Dim(1) }
+      guard let aligned = source.reshaped(shape) else { preconditionFailure("dimensions of 1 cost nothing") }
+      return aligned
+    }
+    let leading = Expression(inputs: [x.view.element] + parameters.map(\.view.element)) { e in
+      e.binary(.add, e.binary(.multiply, e.input(0), e.input(1)), e.input(2))
+    }
+    let groups = Dim(op.groups)
+    // Dimensions image, group, then those that are normalised over in the order of memory.
+    func arrange(_ view: View) -> View? {
+      guard let width = view.shape[axis].divided(exactlyBy: groups) else { return nil }
+      let split = [(groups, view.strides[axis] * width), (width, view.strides[axis])]
+      let space = view.shape.indices.dropFirst().filter { $0 != axis }.map { (view.shape[$0], view.strides[$0]) }
+      let dimensions =
+        [(view.shape[0], view.strides[0]), split[0]]
+        + (op.layout == .channelsFirst ? [split[1]] + space : space + [split[1]])
+      return View(view.element, dimensions.map(\.0), strides: dimensions.map(\.1))
+    }
+    try normalise(
+      node, x, .layer(epsilon: op.epsilon), rowRank: rank - 1, leading: leading, parameters, arrange)
+  }
+
   private mutating func normalise(
     _ node: NodeID, _ x: Placement, _ kind: NormalizationWorkload.Kind, _ order: [Int], rowRank: Int,
     leading: Expression?, _ parameters: [Placement]
   ) throws {
-    let output = complete(node)
-    func arrange(_ view: View) -> View? {
+    try normalise(node, x, kind, rowRank: rowRank, leading: leading, parameters) { view in
       View(view.element, order.map { view.shape[$0] }, strides: order.map { view.strides[$0] })
     }
+  }
+
+  /// - Parameter arrange: a view of x's shape with the dimensions that are normalised over last.
+  private mutating func normalise(
+    _ node: NodeID, _ x: Placement, _ kind: NormalizationWorkload.Kind, rowRank: Int, leading: Expression?,
+    _ parameters: [Placement], _ arrange: (View) -> View?
+  ) throws {
+    let output = complete(node)
     let arranged = try epilogue(node, output, leading: leading, leadingOperands: parameters, arrange)!
     let workload = NormalizationWorkload(kind: kind, x: arrange(x.view)!, rowRank: rowRank, epilogue: arranged.epilogue)
     emit(.normalization(workload), [x] + arranged.operands, output, origins: origins(node))

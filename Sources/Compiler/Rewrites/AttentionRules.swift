@@ -9,7 +9,7 @@ let attentionRules: [Rule] = [
   Rule("softmax(q·kᵀ · scale + mask) · v = attention(q, k, v, mask)", on: MatMul.self) { g, op, x in
     guard !op.transposeLeft, g.isUsedOnce(x[0]) || g.guarded(x[0]) != nil,
       let (softmax, scores) = g.producer(g.guarded(x[0]) ?? x[0], Softmax.self), !softmax.logarithm,
-      softmax.axis == g.type(scores[0]).rank - 1, var pattern = g.attentionScores(scores[0])
+      softmax.axis == g.type(scores[0]).rank - 1, var pattern = try g.attentionScores(scores[0])
     else { return nil }
     pattern.value = op.transposeRight ? try g.build(Transpose.ofMatrices(rank: g.type(x[1]).rank), x[1]) : x[1]
     return try g.attention(pattern)
@@ -18,8 +18,9 @@ let attentionRules: [Rule] = [
 
 /// What an attention is made of, of any rank from 2 to 4.
 private struct AttentionPattern {
-  /// `[…, Sq, D]`
+  /// `[…, Sq, D]`, or `[…, D, Sq]` if `queryIsTransposed`.
   var query: ValueID
+  var queryIsTransposed: Bool
   /// `[…, Sk, D]`, or `[…, D, Sk]` if `keyIsTransposed`.
   var key: ValueID
   var keyIsTransposed: Bool
@@ -45,17 +46,18 @@ extension GraphRewriter {
   }
 
   /// The parts of `value = q·kᵀ · scale + mask`, the mask being last and there at most once.
-  fileprivate func attentionScores(_ value: ValueID) -> AttentionPattern? {
+  fileprivate mutating func attentionScores(_ value: ValueID) throws -> AttentionPattern? {
     let shape = shape(value)
     var mask: AttentionPattern.Mask?
     var scale = 1.0
     var current = value
     while isUsedOnce(current) {
       if let (product, operands) = producer(current, MatMul.self) {
-        guard !product.transposeLeft, self.shape(current) == shape else { return nil }
-        let (query, key) = (withoutScale(operands[0]), withoutScale(operands[1]))
+        guard self.shape(current) == shape else { return nil }
+        let (query, key) = (try withoutScale(operands[0]), try withoutScale(operands[1]))
         return AttentionPattern(
-          query: query.value, key: key.value, keyIsTransposed: !product.transposeRight, value: operands[1],
+          query: query.value, queryIsTransposed: product.transposeLeft, key: key.value,
+          keyIsTransposed: !product.transposeRight, value: operands[1],
           scale: scale * query.scale * key.scale, mask: mask)
       }
       guard let form = form(current) else { return nil }
@@ -97,10 +99,16 @@ extension GraphRewriter {
   }
 
   /// `x` and `c`, if `value` is `x · c`, looking through what only moves elements of `x · c`.
-  private func withoutScale(_ value: ValueID) -> (value: ValueID, scale: Double) {
-    guard let form = form(value), let (x, c) = scaled(form), c != 0, c.isFinite else { return (value, 1) }
-    let inner = withoutScale(x)
-    return (inner.value, inner.scale * c)
+  private mutating func withoutScale(_ value: ValueID) throws -> (value: ValueID, scale: Double) {
+    if let form = form(value), let (x, c) = scaled(form), c != 0, c.isFinite {
+      let inner = try withoutScale(x)
+      return (inner.value, inner.scale * c)
+    }
+    guard isUsedOnce(value), let id = graph.producer(value), graph[id].op is Reshape || graph[id].op is Transpose,
+      let source = graph[id].operands[0]
+    else { return (value, 1) }
+    let (op, inner) = (graph[id].op, try withoutScale(source))
+    return inner.scale == 1 ? (value, 1) : (try build(op, inner.value), inner.scale)
   }
 
   /// Builds the attention; nil if ranks or sizes do not suit the op.
@@ -109,12 +117,10 @@ extension GraphRewriter {
     guard (2...4).contains(rank), [pattern.key, pattern.value].allSatisfy({ type($0).rank == rank }),
       type(pattern.query).element.isFloat
     else { return nil }
-    var key = pattern.key
+    var (query, key) = (pattern.query, pattern.key)
+    if pattern.queryIsTransposed { query = try build(Transpose.ofMatrices(rank: rank), query) }
     if pattern.keyIsTransposed { key = try build(Transpose.ofMatrices(rank: rank), key) }
-    var operands = [pattern.query, withoutRepeats(key), withoutRepeats(pattern.value)]
-    if shape(operands[1])[..<(rank - 2)] != shape(operands[2])[..<(rank - 2)] {
-      operands = [pattern.query, key, pattern.value]
-    }
+    var operands = [query, key, pattern.value]
     for i in operands.indices { operands[i] = try withFourDimensions(operands[i]) }
     let (q, k, v) = (shape(operands[0]), shape(operands[1]), shape(operands[2]))
     // A matrix product broadcasts outer dimensions, attention does not.
@@ -167,18 +173,69 @@ extension GraphRewriter {
       return try build(f, condition)
     }
   }
+}
 
-  /// `x` of `[B, Hkv, S, D]`, if `value` is each of its heads repeated: `reshape(broadcast(reshape(x)))`.
-  private func withoutRepeats(_ value: ValueID) -> ValueID {
+/// Equations of attention with what moves its operands' elements.
+let attentionMovementRules: [Rule] = [
+  Rule("attention(q, repeat(k), repeat(v)) = attention(q, k, v)", on: Attention.self) { g, op, x in
+    guard let k = g.repeated(x[1]), let v = g.repeated(x[2]), k.shape[1] == v.shape[1] else { return nil }
+    let operands = [x[0], try g.build(Reshape(k.shape), k.source), try g.build(Reshape(v.shape), v.source)]
+    return try g.build(op, (operands + x.dropFirst(3)).map { Optional($0) })[0]
+  },
+  Rule("attention of batch · heads = attention of a batch of heads", on: Attention.self) { g, op, x in
+    // What projects gives heads side by side; joined with the batch they would have to be copied.
+    guard x.count == 3, let q = g.splitHeads(x[0]), let k = g.splitHeads(x[1]), let v = g.splitHeads(x[2]),
+      q.shape.prefix(2) == k.shape.prefix(2), k.shape.prefix(2) == v.shape.prefix(2)
+    else { return nil }
+    let operands = try [q, k, v].map { part in
+      let heads = try g.build(Reshape(part.shape), part.source)
+      return part.isTransposed ? try g.build(Transpose([0, 1, 3, 2]), heads) : heads
+    }
+    let result = try g.build(op, operands.map { Optional($0) })[0]
+    return try g.build(Reshape(try op.infer(x.map { g.type($0) })[0].shape), result)
+  },
+]
+
+extension GraphRewriter {
+  /// `source` and the shape `[B, Hkv, S, D]` under which it is `x`, if `value` is each head of `x` repeated:
+  /// `reshape(broadcast(x as [B, Hkv, 1, S, D]))`.
+  fileprivate func repeated(_ value: ValueID) -> (source: ValueID, shape: Shape)? {
     guard let (heads, a) = producer(value, Reshape.self), heads.shape.count == 4,
       let (repeated, b) = producer(a[0], Broadcast.self), repeated.shape.count == 5
-    else { return value }
+    else { return nil }
     let single = shape(b[0])
     guard single.count == 5, single[2] == 1, repeated.shape[0] == single[0], repeated.shape[1] == single[1],
       repeated.shape[3...] == single[3...],
-      heads.shape == [single[0], single[1] * repeated.shape[2], single[3], single[4]],
-      let (_, source) = producer(b[0], Reshape.self), shape(source[0]) == [single[0], single[1], single[3], single[4]]
-    else { return value }
-    return source[0]
+      heads.shape == [single[0], single[1] * repeated.shape[2], single[3], single[4]]
+    else { return nil }
+    return (b[0], [single[0], single[1], single[3], single[4]])
+  }
+
+  /// `source` of shape `[B, H·D, S]` as `[B, H, D, S]`, transposed if so, if `value` of shape `[B·H, 1, …]` is
+  /// that with batch and heads joined.
+  fileprivate func splitHeads(_ value: ValueID) -> (source: ValueID, shape: Shape, isTransposed: Bool)? {
+    var current = value
+    var isTransposed = false
+    while true {
+      if let (op, x) = producer(current, Transpose.self) {
+        let rank = op.permutation.count
+        guard rank >= 3, !isTransposed, op == .ofMatrices(rank: rank) else { return nil }
+        (current, isTransposed) = (x[0], true)
+      } else if let (op, x) = producer(current, Reshape.self) {
+        let inner = shape(x[0])
+        // Only a dimension of 1 comes or goes.
+        guard inner.filter({ $0 != 1 }) != op.shape.filter({ $0 != 1 }) else {
+          current = x[0]
+          continue
+        }
+        let joined = op.shape.filter { $0 != 1 }
+        guard inner.count == 3, joined.count == 3, joined[2] == inner[2],
+          let heads = joined[0].divided(exactlyBy: inner[0])?.constant, heads > 1, inner[1] == Dim(heads) * joined[1]
+        else { return nil }
+        return (x[0], [inner[0], Dim(heads), joined[1], joined[2]], isTransposed)
+      } else {
+        return nil
+      }
+    }
   }
 }

@@ -4,23 +4,18 @@ import TensorTypes
 
 /// Lays constants out in memory as a plan's kernels want them.
 enum WeightsFile {
-  /// The weights of one variant.
-  /// - Complexity: one pass over the constants; memory for all of them once.
-  static func bytes(_ plan: Plan, _ graph: Graph) -> [UInt8] {
+  /// Writes the weights of one variant to `memory`, which holds zeros.
+  /// - Complexity: one pass over the constants.
+  static func write(_ plan: Plan, _ graph: Graph, to memory: UnsafeMutableRawBufferPointer) {
     let graphs = GraphTree(graph).graphs
-    return [UInt8](unsafeUninitializedCapacity: plan.weightsBytes) { buffer, count in
-      let memory = UnsafeMutableRawBufferPointer(buffer)
-      memory.initializeMemory(as: UInt8.self, repeating: 0)
-      for weight in plan.weights {
-        guard let tensor = graphs[weight.graph].constant(at: weight.value) else { preconditionFailure("a constant") }
-        let place = UnsafeMutableRawBufferPointer(rebasing: memory[weight.offset..<weight.offset + weight.byteCount])
-        if let packing = weight.packing {
-          Packer(tensor, packing).pack(to: place)
-        } else {
-          place.copyMemory(from: tensor.bytes)
-        }
+    for weight in plan.weights {
+      guard let tensor = graphs[weight.graph].constant(at: weight.value) else { preconditionFailure("a constant") }
+      let place = UnsafeMutableRawBufferPointer(rebasing: memory[weight.offset..<weight.offset + weight.byteCount])
+      if let packing = weight.packing {
+        Packer(tensor, packing).pack(to: place)
+      } else {
+        place.copyMemory(from: tensor.bytes)
       }
-      count = plan.weightsBytes
     }
   }
 }
@@ -41,7 +36,8 @@ private struct Packer {
     }
     self.packing = packing
     bytes = tensor.bytes
-    let shape = packing.source.shape.map { $0.constant! }
+    // How often a matrix is repeated that is there once may be known only at run time.
+    let shape = [packing.packed.shape[0].constant!] + packing.source.shape.dropFirst().map { $0.constant! }
     let strides = packing.source.strides.map { $0.constant! }
     (batches, columns) = (shape[0], shape[shape.count - 1])
     (batchStep, columnStep) = (strides[0], strides[shape.count - 1])

@@ -17,8 +17,8 @@ public struct LibraryDescription: Sendable {
 
   public enum Weights: Sendable {
     case none
-    /// Path of the file to embed.
-    case embedded(path: String)
+    /// In the library, where a `WeightsObject` is linked in.
+    case embedded
     /// Name of the file beside the library.
     case sidecar(name: String)
   }
@@ -140,7 +140,7 @@ struct DescriptorLowering {
     var sidecar = null
     switch description.weights {
     case .none: break
-    case .embedded(let path): weights = embed(path)
+    case .embedded: weights = embedded()
     case .sidecar(let name): sidecar = string(name)
     }
     let fields: [LLVMValueRef] = [
@@ -158,21 +158,8 @@ struct DescriptorLowering {
     return global(structure(fields))
   }
 
-  /// The weights file as a section of its own, aligned to pages. By the assembler, not as an LLVM constant, which
-  /// would hold several copies in memory.
-  private func embed(_ path: String) -> LLVMValueRef {
-    let quoted = path.map { $0 == "\"" || $0 == "\\" ? "\\\($0)" : String($0) }.joined()
-    let assembly = """
-      .section .tessera.weights,"a",@progbits
-      .balign 4096
-      .hidden tessera_weights
-      .globl tessera_weights
-      tessera_weights:
-      .incbin "\(quoted)"
-      .text
-
-      """
-    LLVMAppendModuleInlineAsm(e.module, assembly, assembly.utf8.count)
+  /// The weights' address, which the linker knows.
+  private func embedded() -> LLVMValueRef {
     let weights = LLVMAddGlobal(e.module, e.i8, "tessera_weights")!
     LLVMSetVisibility(weights, LLVMHiddenVisibility)
     return weights
