@@ -4,7 +4,10 @@ import TileIR
 /// y[m, n] = epilogue(Σₖ a[m, k] · b[k, n]), b in panels: packed at compile time if it is a constant, else by a phase
 /// before the product.
 ///
-/// The schedule is that of Goto & van de Geijn (2008): a task takes `mc` rows and `nc` columns; k is cut into pieces
+/// A few rows (`SkinnyMatmul`) are bound by reading b once, many by arithmetic; where the number of rows is known only at
+/// run time, the program holds both ways, which share the panels, and takes one.
+///
+/// The schedule for many rows is that of Goto & van de Geijn (2008): a task takes `mc` rows and `nc` columns; k is cut into pieces
 /// of `kc` so that a panel of b stays in the level-1 cache while the blocks of a pass by; a is packed (or read in
 /// place where it is used only a few times). Partial sums of all but the last piece wait in local memory.
 struct PackedMatmul: KernelTemplate {
@@ -19,6 +22,7 @@ struct PackedMatmul: KernelTemplate {
       ("mr", Set(tiles.map(\.rows)).sorted()), ("nr", Set(tiles.map(\.columns)).sorted()),
       ("mc", [1, 2, 4, 8, 12, 16, 20, 24, 32, 48, 64]), ("nc", [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64]),
       ("kc", [128, 192, 256, 320, 384, 512, 768, 1024, 1 << 30]), ("packA", [0, 1]), ("unroll", [1, 2, 4, 8]),
+      ("skinnyPanels", [1, 2, 3, 4, 6, 8]), ("skinnyUnroll", [1, 2, 4, 8]),
     ]) { knobs in tiles.contains(RegisterTile(rows: knobs["mr"], columns: knobs["nr"])) }
   }
 
@@ -40,8 +44,12 @@ struct PackedMatmul: KernelTemplate {
     var nc = min(panels, 32)
     // At least eight tasks where there is the work for them, so that two to four workers finish together.
     while nc > 2, rowTasks * ((panels + nc - 1) / nc) < 8 { nc = (nc + 1) / 2 }
-    let packs = nc * tile.columns >= 96 && mc > 1 && w.a.strides[2] == 1
-    return ["mr": tile.rows, "nr": tile.columns, "mc": mc, "nc": nc, "kc": kc, "packA": packs ? 1 : 0, "unroll": 4]
+    // Few rows lie in the caches anyway.
+    let packs = nc * tile.columns >= 96 && mc > 1 && w.a.strides[2] == 1 && w.a.shape[1].estimate >= 128
+    return [
+      "mr": tile.rows, "nr": tile.columns, "mc": mc, "nc": nc, "kc": kc, "packA": packs ? 1 : 0, "unroll": 4,
+      "skinnyPanels": SkinnyMatmul.panels(rows: m ?? 1, tile, panels, on: machine), "skinnyUnroll": 2,
+    ]
   }
 
   func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?] {
@@ -61,194 +69,5 @@ struct PackedMatmul: KernelTemplate {
   func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
     guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
     return MatmulProgram(w, knobs, machine).build()
-  }
-}
-
-/// Writes the program of a packed matmul.
-private struct MatmulProgram {
-  let w: MatmulWorkload
-  let knobs: Knobs
-  let machine: Machine
-  let mr: Int
-  let nr: Int
-  let b: TileBuilder
-  let a: TileBuffer
-  let panels: TileBuffer
-  /// b as it is, where it is not a constant.
-  let unpacked: TileBuffer?
-  let operands: [TileBuffer]
-  let y: TileBuffer
-  let (m, n, k): (Tile, Tile, Tile)
-  /// Rows of a packed block lie this far apart: whole vectors, so that packing is a transposition of registers.
-  let packedRows: Int
-  let splitsK: Bool
-
-  init(_ w: MatmulWorkload, _ knobs: Knobs, _ machine: Machine) {
-    self.w = w
-    self.knobs = knobs
-    self.machine = machine
-    mr = knobs["mr"]
-    nr = knobs["nr"]
-    packedRows = (mr + machine.lanes - 1) / machine.lanes * machine.lanes
-    b = TileBuilder("matmul")
-    a = b.parameter("a", .input, w.a.buffer)
-    let packed = WeightPacking(source: w.b, width: knobs["nr"], element: .float32).packed
-    let panelType = BufferType(.float32, packed.shape)
-    if w.bIsConstant {
-      panels = b.parameter("b", .input, panelType)
-      unpacked = nil
-      (operands, y) = b.parameters(w.epilogue)
-    } else {
-      unpacked = b.parameter("b", .input, w.b.buffer)
-      (operands, y) = b.parameters(w.epilogue)
-      panels = b.parameter("panels", .scratch, panelType)
-    }
-    (m, n, k) = (b.size(w.a.shape[1]), b.size(w.b.shape[2]), b.size(w.a.shape[2]))
-    splitsK = w.a.shape[2].constant.map { knobs["kc"] < $0 } ?? (knobs["kc"] < 1 << 30)
-  }
-
-  func build() -> TileProgram {
-    let (mc, nc) = (knobs["mc"] * mr, knobs["nc"] * nr)
-    if let unpacked { packPanels(unpacked) }
-    b.loop(.parallel(grain: 1), to: b.size(w.epilogue.output.shape[0])) { batch in
-      b.loop(.parallel(grain: 1), to: n, step: nc) { column in
-        b.loop(.parallel(grain: 1), to: m, step: mc) { row in
-          task(batch, row, (row + mc).minimum(m), column, (column + nc).minimum(n))
-        }
-      }
-    }
-    return b.finish()
-  }
-
-  /// One phase: b's columns, a panel at a time. Rows of b side by side are copied; columns side by side (b transposed)
-  /// are transposed in registers.
-  private func packPanels(_ from: TileBuffer) {
-    let (lanes, zero) = (machine.lanes, b.index(0))
-    let isTransposed = w.b.strides[1] == 1 && w.b.strides[2] != 1
-    let batches = w.b.strides[0] == 0 ? b.index(1) : b.size(w.b.shape[0])
-    b.loop(.parallel(grain: 1), to: batches) { batch in
-      b.loop(.parallel(grain: 1), to: n, step: nr) { j in
-        func move(_ step: Tile, limit: Tile?) {
-          let left = n - j
-          if isTransposed {
-            let block = from.load(
-              [.at(batch), .span(step, 1), .span(j, 0)], shape: [nr, lanes], limits: [left, limit])
-            panels.store(
-              block.transpose([1, 0]), [.at(batch), .at(j / nr), .span(step, 0), .span(zero, 1)], limits: [limit, nil])
-          } else {
-            let row = from.load([.at(batch), .at(step), .span(j, 0)], shape: [nr], limits: [left])
-            panels.store(row, [.at(batch), .at(j / nr), .at(step), .span(zero, 0)])
-          }
-        }
-        if isTransposed {
-          let whole = k / lanes * lanes
-          b.loop(to: whole, step: lanes) { move($0, limit: nil) }
-          b.when(whole.less(k)) { move(whole, limit: k - whole) }
-        } else {
-          b.loop(to: k) { move($0, limit: nil) }
-        }
-      }
-    }
-  }
-
-  private func task(_ batch: Tile, _ row: Tile, _ rowEnd: Tile, _ column: Tile, _ columnEnd: Tile) {
-    let kc = splitsK ? knobs["kc"] : (w.a.shape[2].constant ?? 0)
-    let depth: Dim = splitsK ? Dim(kc) : w.a.shape[2]
-    let blocks = Dim(knobs["mc"])
-    let packed =
-      knobs["packA"] == 1 ? b.allocate(BufferType(.float32, [blocks, depth, Dim(packedRows)], space: .local)) : nil
-    guard splitsK else {
-      piece(batch, row, rowEnd, column, columnEnd, from: b.index(0), count: k, packed, partial: nil)
-      return
-    }
-    let partial = b.allocate(BufferType(.float32, [blocks, Dim(knobs["nc"]), Dim(mr), Dim(nr)], space: .local))
-    let zero = b.constant(0, .float32, [mr, nr])
-    forBlocks(row, rowEnd, column, columnEnd) { i, j in
-      partial.store(zero, [.at((i - row) / mr), .at((j - column) / nr), .span(b.index(0), 0), .span(b.index(0), 1)])
-    }
-    b.loop(to: k, step: kc) { start in
-      piece(
-        batch, row, rowEnd, column, columnEnd, from: start, count: (k - start).minimum(b.index(kc)), packed,
-        partial: partial)
-    }
-  }
-
-  private func forBlocks(_ row: Tile, _ rowEnd: Tile, _ column: Tile, _ columnEnd: Tile, _ body: (Tile, Tile) -> Void) {
-    b.loop(from: column, to: columnEnd, step: nr) { j in
-      b.loop(from: row, to: rowEnd, step: mr) { i in body(i, j) }
-    }
-  }
-
-  /// Adds the products of `count` steps of k to all blocks of a task; after the last piece, stores the results.
-  private func piece(
-    _ batch: Tile, _ row: Tile, _ rowEnd: Tile, _ column: Tile, _ columnEnd: Tile, from start: Tile, count: Tile,
-    _ packed: TileBuffer?, partial: TileBuffer?
-  ) {
-    if let packed { pack(batch, row, rowEnd, start, count, packed) }
-    let zeroIndex = b.index(0)
-    forBlocks(row, rowEnd, column, columnEnd) { i, j in
-      let (blockRow, blockColumn) = ((i - row) / mr, (j - column) / nr)
-      let slot: [TileBuffer.Index] = [.at(blockRow), .at(blockColumn), .span(zeroIndex, 0), .span(zeroIndex, 1)]
-      let initial = partial?.load(slot, shape: [mr, nr]) ?? b.constant(0, .float32, [mr, nr])
-      let rows = rowIndices(i)
-      let panel = j / nr
-      let sum = b.accumulate(initial, to: count, unroll: knobs["unroll"]) { step in
-        if let packed { return packed.load([.at(blockRow), .at(step), .span(zeroIndex, 0)], shape: [mr, 1]) }
-        return a.load([.at(batch), .gather(rows, 0), .at(start + step)], shape: [mr, 1])
-      } _: { step in
-        panels.load(
-          [.at(w.b.strides[0] == 0 ? zeroIndex : batch), .at(panel), .at(start + step), .span(zeroIndex, 1)],
-          shape: [1, nr])
-      }
-      guard let partial else { return finish(sum, batch, i, j) }
-      b.when((start + count).less(k)) {
-        partial.store(sum, slot)
-      } otherwise: {
-        finish(sum, batch, i, j)
-      }
-    }
-  }
-
-  /// The block's rows in a, those past the end standing at the last row.
-  private func rowIndices(_ i: Tile) -> Tile {
-    let rows = b.iota([mr], dimension: 0) + i
-    if let size = w.a.shape[1].constant, size % mr == 0 { return rows }
-    return rows.minimum(m - 1)
-  }
-
-  /// a's block, `[mr rows][k]` as it is, to `[k][packedRows]`.
-  private func pack(_ batch: Tile, _ row: Tile, _ rowEnd: Tile, _ start: Tile, _ count: Tile, _ packed: TileBuffer) {
-    let lanes = machine.lanes
-    b.loop(from: row, to: rowEnd, step: mr) { i in
-      let blockRow = (i - row) / mr
-      let rows = (b.iota([packedRows], dimension: 0) + i).minimum(m - 1)
-      func move(_ step: Tile, limit: Tile?) {
-        let block = a.load(
-          [.at(batch), .gather(rows, 0), .span(start + step, 1)], shape: [packedRows, lanes], limits: [nil, limit])
-        packed.store(
-          block.transpose([1, 0]), [.at(blockRow), .span(step, 0), .span(b.index(0), 1)], limits: [limit, nil])
-      }
-      let whole = count / lanes * lanes
-      b.loop(to: whole, step: lanes) { move($0, limit: nil) }
-      if let size = w.a.shape[2].constant, size % lanes == 0, !splitsK || knobs["kc"] % lanes == 0 { return }
-      b.when(whole.less(count)) { move(whole, limit: count - whole) }
-    }
-  }
-
-  private func finish(_ sum: Tile, _ batch: Tile, _ i: Tile, _ j: Tile) {
-    let position = BlockPosition(rows: [.at(batch), .span(i, 0)], column: j)
-    let rowsFit = w.a.shape[1].constant.map { $0 % mr == 0 } ?? false
-    let columnsFit = w.b.shape[2].constant.map { $0 % nr == 0 } ?? false
-    func store(rowLimit: Tile?, columnLimit: Tile?) {
-      w.epilogue.store(sum, to: y, operands, at: position, rowLimit: rowLimit, columnLimit: columnLimit, in: b)
-    }
-    if rowsFit && columnsFit { return store(rowLimit: nil, columnLimit: nil) }
-    let (rowsLeft, columnsLeft) = (m - i, n - j)
-    let whole = b.index(mr).lessEqual(rowsLeft).and(b.index(nr).lessEqual(columnsLeft))
-    b.when(whole) {
-      store(rowLimit: nil, columnLimit: nil)
-    } otherwise: {
-      store(rowLimit: rowsFit ? nil : rowsLeft, columnLimit: columnsFit ? nil : columnsLeft)
-    }
   }
 }

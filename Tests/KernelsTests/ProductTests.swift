@@ -63,10 +63,24 @@ func epilogue(_ output: View, _ generator: inout SeededGenerator) -> (Epilogue, 
     }
   }
 
+  /// Rows so few that reading b is all there is: whole groups of panels, parts of one, a part of a panel.
+  @Test(arguments: [1, 2, 3, 4]) func skinny(m: Int) throws {
+    for n in [1, 16, 63, 64, 65, 150] {
+      try check(m: m, n: n, k: 37, batch: 1, bIsConstant: true, transposed: n % 2 == 0, isSymbolic: false)
+      try check(m: m, n: n, k: 18, batch: 2, bIsConstant: true, transposed: n % 2 == 1, isSymbolic: true)
+    }
+    let knobs: Knobs = [
+      "mr": 6, "nr": 16, "mc": 2, "nc": 3, "kc": 24, "packA": 0, "unroll": 2, "skinnyPanels": 6, "skinnyUnroll": 4,
+    ]
+    try check(m: m, n: 210, k: 50, batch: 1, bIsConstant: true, transposed: false, isSymbolic: true, knobs: [knobs])
+  }
+
   /// k in pieces, a packed: the ways that small defaults do not take.
   @Test func blocking() throws {
     for packs in [0, 1] {
-      let knobs: Knobs = ["mr": 4, "nr": 8, "mc": 2, "nc": 3, "kc": 24, "packA": packs, "unroll": 2]
+      let knobs: Knobs = [
+        "mr": 4, "nr": 8, "mc": 2, "nc": 3, "kc": 24, "packA": packs, "unroll": 2, "skinnyPanels": 2, "skinnyUnroll": 2,
+      ]
       for (m, n, k) in [(19, 50, 100), (8, 24, 48), (9, 25, 49), (1, 1, 25)] {
         try check(m: m, n: n, k: k, batch: 1, bIsConstant: true, transposed: false, isSymbolic: m == 19, knobs: [knobs])
       }

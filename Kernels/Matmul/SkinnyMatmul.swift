@@ -1,0 +1,74 @@
+import TensorTypes
+import TileIR
+
+/// The phase of a matmul that has but a few rows: y[m, n] = epilogue(Σₖ a[m, k] · b[k, n]) for all rows at once.
+///
+/// b is read once, and that takes all of the time. So a task goes down several panels side by side: each is a stream
+/// that the hardware fetches ahead, where a single one leaves half of the bandwidth unused.
+struct SkinnyMatmul {
+  /// Rows that it does.
+  let rows: Int
+  private let p: MatmulProgram
+  private var b: TileBuilder { p.b }
+  /// Panels side by side.
+  private let together: Int
+
+  /// Most rows for which arithmetic costs no more than reading: known in number, or open.
+  private static let most = (known: 4, open: 1)
+
+  /// nil where the number of rows is known and too large, or b is not a constant.
+  init?(_ p: MatmulProgram) {
+    let known = p.w.a.shape[1].constant
+    guard p.w.bIsConstant, known.map({ (1...Self.most.known).contains($0) }) ?? true else { return nil }
+    (self.p, rows, together) = (p, known ?? Self.most.open, p.knobs["skinnyPanels"])
+  }
+
+  /// As many panels as there are registers for sums, from two, whatever the registers, to four.
+  static func panels(rows: Int, _ tile: RegisterTile, _ count: Int, on machine: Machine) -> Int {
+    let sums = min(max(1, rows), most.known) * tile.columns / machine.lanes
+    return max(1, min(4, max(2, (machine.vectorRegisters - 3) / sums), count))
+  }
+
+  /// - Parameter columns: all of them, or none.
+  func phase(columns: Tile) {
+    let width = together * p.nr
+    let bytes = max(1, width * (p.w.a.shape[2].constant ?? 512) * 4)
+    // Less than that costs less than waking a worker.
+    let grain = max(1, 65_536 / bytes)
+    b.loop(.parallel(grain: grain), to: b.size(p.w.epilogue.output.shape[0])) { batch in
+      b.loop(.parallel(grain: grain), to: columns, step: width) { column in task(batch, column) }
+    }
+  }
+
+  private func task(_ batch: Tile, _ column: Tile) {
+    let zero = b.index(0)
+    // Panels past the last one stand at the last one; nothing is stored for them.
+    let last = p.n.ceilDivided(by: p.nr) - 1
+    let panels = (0..<together).map { (column / p.nr + $0).minimum(last) }
+    let matrix = p.w.b.strides[0] == 0 ? zero : batch
+    let sums = b.loop(
+      .unrolled(by: p.knobs["skinnyUnroll"]), to: p.k,
+      carrying: panels.map { _ in b.constant(0, .float32, [rows, p.nr]) }
+    ) { step, sums in
+      let factors = p.a.load([.at(batch), .span(zero, 0), .at(step)], shape: [rows, 1])
+      return zip(sums, panels).map { sum, panel in
+        sum.addingDot(
+          factors, p.panels.load([.at(matrix), .at(panel), .at(step), .span(zero, 1)], shape: [1, p.nr]))
+      }
+    }
+    func store(isWhole: Bool) {
+      for (i, sum) in sums.enumerated() {
+        let first = column + i * p.nr
+        p.w.epilogue.store(
+          sum, to: p.y, p.operands, at: BlockPosition(rows: [.at(batch), .span(zero, 0)], column: first), rowLimit: nil,
+          columnLimit: isWhole ? nil : p.n - first, in: b)
+      }
+    }
+    if p.w.b.shape[2].constant.map({ $0 % (together * p.nr) == 0 }) ?? false { return store(isWhole: true) }
+    b.when((column + together * p.nr).lessEqual(p.n)) {
+      store(isWhole: true)
+    } otherwise: {
+      store(isWhole: false)
+    }
+  }
+}
