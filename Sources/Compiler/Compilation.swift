@@ -114,7 +114,7 @@ public struct Compilation: Sendable {
     objects.append(try scratch.write(Backend.compile(description), "descriptor.o"))
     options.progress("linking", 1, 1)
     let linked = scratch.path("library.so")
-    try Linker.link(objects: objects, output: linked, soname: String(path.split(separator: "/").last ?? "model.so"))
+    try Linker.link(objects: objects, output: linked, soname: "tessera-\(modelHash.prefix(16)).so")
     if case .sidecar = place { try AtomicFile.write(weights, to: sidecarPath) }
     try LibrarySeal.seal(path: linked)
     let library = try MappedFile.open(linked)

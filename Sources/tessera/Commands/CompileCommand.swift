@@ -15,6 +15,7 @@ struct CompileCommand: ParsableCommand {
 
         tessera compile model.onnx -o model.so
         tessera compile model.onnx -o model.so --target x86-64-v3,x86-64-v4
+        tessera compile model.onnx -o model.so --shape x=1x3x224x224
         tessera compile model.onnx --emit plan
       """)
 
@@ -40,6 +41,9 @@ struct CompileCommand: ParsableCommand {
   @Option(help: "Stop and print instead: \(Form.allCases.map(\.rawValue).joined(separator: ", ")).")
   var emit = Form.so
 
+  @Option(help: "Fix the sizes of an input: NAME=1x3x224x224. Can be given for several inputs.")
+  var shape: [InputShape] = []
+
   @Option(help: "Kernels compiled at a time; as many as there are CPUs unless given.")
   var jobs: Int?
 
@@ -47,11 +51,15 @@ struct CompileCommand: ParsableCommand {
   var quiet = false
 
   func validate() throws {
+    if let twice = Dictionary(grouping: shape, by: \.name).first(where: { $0.value.count > 1 }) {
+      throw ValidationError("--shape is given twice for '\(twice.key)'")
+    }
     if let jobs, !(1...1024).contains(jobs) { throw ValidationError("--jobs is 1 to 1024, not \(jobs)") }
   }
 
   func run() throws {
-    if emit == .graph { return Console.print("\(try ModelCompiler.graph(model))") }
+    let shapes = Dictionary(uniqueKeysWithValues: shape.map { ($0.name, $0.sizes) })
+    if emit == .graph { return Console.print("\(try ModelCompiler.graph(model, shapes: shapes))") }
     let started = ContinuousClock().now
     let progress = Progress(isShown: !quiet && isatty(2) != 0)
     var options = CompileOptions(
@@ -59,7 +67,7 @@ struct CompileCommand: ParsableCommand {
       jobs: jobs ?? ProcessInfo.processInfo.activeProcessorCount)
     guard !options.targets.isEmpty else { throw Failure(.usage, "--target names no target") }
     options.progress = { progress.show($0, $1, $2) }
-    let compilation = try ModelCompiler.compile(model, options: options)
+    let compilation = try ModelCompiler.compile(model, shapes: shapes, options: options)
     guard emit == .so else { return try printCode(compilation) }
     let path = output ?? (model as NSString).deletingPathExtension + ".so"
     try compilation.write(to: path)
