@@ -71,7 +71,9 @@ let package = Package(
     .testTarget(
       name: "KernelsTests", dependencies: ["Kernels", "KernelTesting", "TileIR", "LLVMBackend", "TensorTypes"],
       swiftSettings: settings),
-    .testTarget(name: "CommandLineTests", dependencies: ["tessera", "TensorTypes"], swiftSettings: settings),
+    .testTarget(
+      name: "CommandLineTests", dependencies: ["tessera", "TesseraRuntime", "TensorTypes"], exclude: ["Goldens"],
+      swiftSettings: settings),
     .testTarget(
       name: "EndToEndTests",
       dependencies: ["Compiler", "GraphIR", "LLVMBackend", "TensorTypes", "TesseraRuntime"], swiftSettings: settings),

@@ -111,7 +111,7 @@ public struct Compilation: Sendable {
     objects.append(try scratch.write(Backend.compile(description), "descriptor.o"))
     options.progress("linking", 0, 1)
     let linked = scratch.path("library.so")
-    try Linker.link(objects: objects, output: linked, soname: String(path.split(separator: "/").last ?? "model.so"))
+    try Linker.link(objects: objects, output: linked, soname: "tessera-\(modelHash.prefix(16)).so")
     try LibrarySeal.seal(path: linked)
     let library = try MappedFile.open(linked)
     try withExtendedLifetime(library) { try AtomicFile.write([library.bytes], to: path, mode: 0o777) }

@@ -33,6 +33,9 @@ public enum ElementType: String, Hashable, Sendable, Codable, CaseIterable {
     }
   }
 
+  /// f16 and bf16: computed in f32, then rounded.
+  public var isNarrowFloat: Bool { self == .float16 || self == .bfloat16 }
+
   public var isSignedInteger: Bool {
     switch self {
     case .int64, .int32, .int16, .int8: true

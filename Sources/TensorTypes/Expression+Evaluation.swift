@@ -5,8 +5,7 @@ extension Expression {
     return evaluate(count: 1, inputs)[0]
   }
 
-  /// The values for `count` elements at once, as the result's element type holds them. Intermediate values of f16
-  /// and bf16 are kept in f32, as kernels do.
+  /// The values for `count` elements at once.
   /// - Precondition: a column of `count` elements an input, of its type.
   public func evaluate(count: Int, _ inputs: [Column]) -> Column {
     var values: [Column] = []
@@ -23,9 +22,6 @@ extension Expression {
       }
       values.append(value)
     }
-    if case .floats(let x) = values[result], resultType != .float64, resultType != .float32 {
-      return .floats(x.map { resultType.rounded($0) })
-    }
     return values[result]
   }
 
@@ -34,7 +30,7 @@ extension Expression {
     case .floats(let x):
       let f = function.onFloats
       if function.resultType(type) == .bool { return .integers(x.map { f($0) != 0 ? 1 : 0 }) }
-      return .floats(type == .float64 ? x.map(f) : x.map { Double(Float(f($0))) })
+      return .floats(type == .float64 ? x.map(f) : x.map { type.rounded(Double(Float(f($0)))) })
     case .integers(let x): return .integers(x.map(function.onIntegers(type)))
     }
   }
@@ -44,7 +40,8 @@ extension Expression {
     case (.floats(let x), .floats(let y)):
       let f = function.onFloats
       if function.isComparison { return .integers(zip(x, y).map { f($0, $1) != 0 ? 1 : 0 }) }
-      return .floats(type == .float64 ? zip(x, y).map { f($0, $1) } : zip(x, y).map { Double(Float(f($0, $1))) })
+      if type == .float64 { return .floats(zip(x, y).map { f($0, $1) }) }
+      return .floats(zip(x, y).map { type.rounded(Double(Float(f($0, $1)))) })
     case (.integers(let x), .integers(let y)):
       let f = function.onIntegers(type)
       return .integers(zip(x, y).map { f($0, $1) })

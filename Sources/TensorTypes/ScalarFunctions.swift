@@ -1,6 +1,8 @@
 // The functions of one, two elements that elementwise expressions and tile programs are made of: a closed set, each
 // with its meaning stated once. Integer arithmetic wraps around in two's complement; IEEE arithmetic rounds to
-// nearest even in the element type (f16 and bf16 are computed in f32 and rounded at each store or cast).
+// nearest even in the element type, after every function: f16 and bf16 are computed in f32 and rounded to their own
+// type each time, so that fusing operations changes no bit of the result. (A schedule that wants sums or chains of
+// them in f32 says so with casts.)
 
 /// `y = f(x)`. Keeps the element type except where it says `bool`.
 public enum UnaryFunction: String, Hashable, Sendable, Codable, CaseIterable {

@@ -122,7 +122,7 @@ public struct Operation: Hashable, Sendable {
     case binary(BinaryFunction, TileValue, TileValue)
     /// `condition ? a : b` per element.
     case select(TileValue, TileValue, TileValue)
-    /// `a · b + c`, rounded once.
+    /// `a · b + c`, rounded once; twice on machines without the instruction (x86-64-v2).
     case fma(TileValue, TileValue, TileValue)
     /// As `Expression.Instruction.cast`.
     case cast(TileValue)

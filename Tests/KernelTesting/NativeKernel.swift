@@ -14,18 +14,11 @@ public final class NativeKernel {
 
   /// - Parameter program: with transcendental functions as they are.
   public init(_ program: TileProgram, for target: Target, symbols: [String] = []) throws {
-    let compiled = try Backend.compile(program.expandingMath(), for: target, symbols: symbols)
     self.symbols = symbols
-    localBytes = compiled.localBytes
-    let base = "/tmp/tessera-kernel-\(getpid())-\(UInt64.random(in: 0 ... .max))"
-    defer { for suffix in [".o", ".so"] { unlink(base + suffix) } }
-    var object = compiled.object
-    NativeKernel.export(&object)
-    guard let file = fopen(base + ".o", "w") else { throw Failure(.inputOutput, "no file \(base).o") }
-    fwrite(object, 1, object.count, file)
-    fclose(file)
-    try Linker.link(objects: [base + ".o"], output: base + ".so", soname: "kernel.so")
-    guard let opened = dlopen(base + ".so", RTLD_NOW | RTLD_LOCAL), let symbol = dlsym(opened, program.name) else {
+    let path = "/tmp/tessera-kernel-\(getpid())-\(UInt64.random(in: 0 ... .max)).so"
+    defer { unlink(path) }
+    localBytes = try NativeKernel.link(program, for: target, symbols: symbols, to: path)
+    guard let opened = dlopen(path, RTLD_NOW | RTLD_LOCAL), let symbol = dlsym(opened, program.name) else {
       throw Failure(.ours, "the kernel does not load: \(String(cString: dlerror()))")
     }
     handle = opened
@@ -33,6 +26,20 @@ public final class NativeKernel {
   }
 
   deinit { dlclose(handle) }
+
+  /// Compiles and links the program into a library at `path` that exports it under its name.
+  /// - Returns: the bytes of local memory that each worker needs.
+  static func link(_ program: TileProgram, for target: Target, symbols: [String], to path: String) throws -> Dim {
+    let compiled = try Backend.compile(program.expandingMath(), for: target, symbols: symbols)
+    var object = compiled.object
+    export(&object)
+    defer { unlink(path + ".o") }
+    guard let file = fopen(path + ".o", "w") else { throw Failure(.inputOutput, "no file \(path).o") }
+    fwrite(object, 1, object.count, file)
+    fclose(file)
+    try Linker.link(objects: [path + ".o"], output: path, soname: "kernel.so")
+    return compiled.localBytes
+  }
 
   /// Makes hidden symbols of an ELF64 object visible (protected), so that dlsym finds the kernel without a host program.
   private static func export(_ object: inout [UInt8]) {

@@ -13,7 +13,7 @@ struct Expected {
 }
 
 /// Runs every template that takes the workload, for every target that this machine can run, with symbolic and known
-/// sizes alike, and compares each element.
+/// sizes alike, and compares each element; what is small is run by the tile interpreter as well.
 /// - Parameters:
 ///   - sizes: values of the workload's symbols.
 ///   - inputs: one sample per operand.
@@ -37,23 +37,87 @@ func check(
         let symbols = sizes.keys.sorted()
         let kernel = try NativeKernel(program, for: target, symbols: symbols)
         let outputs = ([workload.output] + workload.extraOutputs).map { Sample($0, sizes: sizes) }
-        let scratch = program.parameters.indices.filter { program.parameters[$0].role == .scratch }.map { i in
-          guard case .buffer(let type) = program.types[i] else { preconditionFailure("a buffer") }
-          return GuardedMemory(type.element, count: type.extent.evaluate(sizes)!)
-        }
         let poison = outputs.map { output in (0..<output.memory.count).map { output.memory[$0] } }
         let packings = template.packing(for: workload, knobs: setting, on: target.machine)
         let operands = zip(inputs, packings).map { sample, packing in
           packing.map { packed(sample, $0, sizes) } ?? sample.memory
         }
-        kernel.run(operands + outputs.map(\.memory) + scratch, sizes: sizes)
+        kernel.run(operands + outputs.map(\.memory) + scratch(program, sizes), sizes: sizes)
         let label = "\(template.name) \(setting.values) \(target.name) sizes \(sizes) seed \(seed)"
-        compare(outputs[0], poison[0], label, expected)
-        for (i, expected) in extras.enumerated() {
-          compare(outputs[i + 1], poison[i + 1], "\(label), extra output \(i)", expected)
+        let wanted = [expected] + extras
+        for (i, output) in outputs.enumerated() {
+          compare(output, poison[i], "\(label), output \(i)", wanted[i])
         }
+        try interpret(program, sizes: sizes, operands: operands, outputs: outputs, label, wanted)
       }
     }
+    // A record holds one output.
+    if extras.isEmpty, let folder = KernelRecord.folder, inputs.reduce(0, { $0 + $1.memory.count }) <= recordedElements {
+      try record(template, workload, sizes: sizes, inputs: inputs, knobs: knobs.first, in: folder, expected)
+    }
+  }
+}
+
+/// Elements of all operands up to which the interpreter, a thousand times slower than the kernel, is quick.
+private let interpretedElements = 12_000
+/// Elements of all operands up to which a case is recorded.
+private let recordedElements = 60_000
+
+/// Runs the program as its definition says. Accesses out of bounds, reads of what nothing wrote and races throw; the
+/// results must agree with the reference as closely as the native ones.
+private func interpret(
+  _ program: TileProgram, sizes: [String: Int], operands: [GuardedMemory], outputs: [Sample], _ label: String,
+  _ expected: [([Int]) -> Expected]
+) throws {
+  let memories = operands + outputs.map(\.memory)
+  guard memories.reduce(0, { $0 + $1.count }) <= interpretedElements else { return }
+  let inputs = operands.map { memory in
+    let bytes = UnsafeRawBufferPointer(start: memory.start, count: memory.count * memory.element.byteCount)
+    return HostTensor(
+      memory.element, [memory.count], storage: .make(byteCount: bytes.count) { $0.copyMemory(from: bytes) })
+  }
+  let results = try TileInterpreter(program, symbols: sizes).run(inputs)
+  for (i, output) in outputs.enumerated() {
+    var wrong: [String] = []
+    forEachIndex(output.shape) { index in
+      let (got, want) = (results[i][output.offset(index)], expected[i](index))
+      if !agree(got, want) { wrong.append("\(index): \(got), not \(want.value) ± \(want.tolerance)") }
+    }
+    #expect(
+      wrong.isEmpty,
+      "interpreted \(label), output \(i): \(wrong.count) wrong of \(output.shape); at \(wrong.first ?? "")")
+  }
+}
+
+/// Writes the workload's kernel for AVX-512 with its operands for `tools/test-avx512`.
+private func record(
+  _ template: KernelTemplate, _ workload: Workload, sizes: [String: Int], inputs: [Sample], knobs: Knobs?,
+  in folder: String, _ expected: ([Int]) -> Expected
+) throws {
+  let target = Target.avx512
+  let setting = knobs ?? template.defaultKnobs(for: workload, on: target.machine)
+  let program = template.build(workload, knobs: setting, on: target.machine)
+  try program.verify()
+  let output = Sample(workload.output, sizes: sizes)
+  var wanted = (0..<output.memory.count).map { KernelRecord.Expected(output.memory[$0].double, 0) }
+  forEachIndex(output.shape) { index in
+    let want = expected(index)
+    wanted[output.offset(index)] = (want.value.double, want.tolerance)
+  }
+  let packings = template.packing(for: workload, knobs: setting, on: target.machine)
+  let operands = zip(inputs, packings).map { sample, packing in
+    packing.map { packed(sample, $0, sizes) } ?? sample.memory
+  }
+  let label = "\(template.name) \(setting.values.map { "\($0.key)\($0.value)" }.sorted()) \(output.shape)"
+  try KernelRecord(label, in: folder).write(
+    program, for: target, sizes: sizes, buffers: operands + [output.memory] + scratch(program, sizes),
+    checked: operands.count, expected: wanted)
+}
+
+private func scratch(_ program: TileProgram, _ sizes: [String: Int]) -> [GuardedMemory] {
+  program.parameters.indices.filter { program.parameters[$0].role == .scratch }.map { i in
+    guard case .buffer(let type) = program.types[i] else { preconditionFailure("a buffer") }
+    return GuardedMemory(type.element, count: type.extent.evaluate(sizes)!)
   }
 }
 

@@ -1,4 +1,4 @@
-"""Tessera's C API (Sources/TesseraABI/include/tessera.h) through ctypes: as much of it as timing a model needs."""
+"""Tessera's C API (Sources/TesseraABI/include/tessera.h) through ctypes: as much of it as running and timing a model needs."""
 import ctypes
 from ctypes import POINTER, byref, c_char_p, c_int32, c_int64, c_uint32, c_uint64, c_void_p
 
@@ -87,9 +87,25 @@ class Model:
             return np.empty(shape, dtype)
         memory = (ctypes.c_char * buffer.size).from_address(buffer.data)
         return np.frombuffer(memory, dtype, count=int(np.prod(shape, dtype=np.int64))).reshape(shape)
+    def run(self, inputs):
+        """The model's outputs for these arrays, in memory of their own."""
+        return self.bound(inputs)()
+
+    def ports(self, side):
+        ports = getattr(self.description, side)
+        return [ports[i] for i in range(getattr(self.description, side[:-1] + "_count"))]
+
+    def names(self, side):
+        """Of "inputs" or "outputs"."""
+        return [port.name.decode() for port in self.ports(side)]
+
+    def sizes(self, name):
+        """Of an input; negative where open."""
+        port, = (p for p in self.ports("inputs") if p.name.decode() == name)
+        return [port.dims[d] for d in range(port.rank)]
 
     def output_shapes(self, given, count):
-        ports = [self.description.outputs[i] for i in range(self.description.output_count)]
+        ports = self.ports("outputs")
         dims = (c_int64 * max(1, sum(p.rank for p in ports)))()
         self.must(self.c.tessera_output_dims(self.session, given, count, dims, len(dims), None))
         remaining = iter(dims)

@@ -49,14 +49,15 @@ public struct LibraryDescription: Sendable {
     self.manifest = manifest
   }
 
-  /// The note's text; the hash is filled in after linking.
+  /// The note's text; `LibrarySeal` fills in what only the linked file tells.
   var noteText: String {
     var lines = ["abi 2"]
     for variant in variants {
       lines.append((["variant", variant.target.name] + variant.target.requiredFeatures).joined(separator: " "))
     }
-    lines.append("hash " + String(repeating: "0", count: 64))
-    return lines.joined(separator: "\n") + "\n"
+    var text = lines.joined(separator: "\n") + "\n"
+    if case .embedded = weights { text += LibrarySeal.dataLine }
+    return text + LibrarySeal.hashLine
   }
 }
 

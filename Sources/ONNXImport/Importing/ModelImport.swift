@@ -41,7 +41,7 @@ final class ModelImport {
     let builder = GraphBuilder(name: model.graph.name.isEmpty ? "model" : model.graph.name, self)
     let scope = Scope(builder)
     scope.opsets = model.opsetVersions
-    try scope.declareInitializers(of: model.graph)
+    try scope.declare(model.graph)
     let constants = Set(model.graph.initializers.map(\.name) + model.graph.sparseInitializers.map(\.name))
     // An input with a default that the model holds is a constant.
     let inputs = model.graph.inputs.filter { !constants.contains($0.name) }

@@ -9,6 +9,8 @@ final class Scope {
   private var values: [String: ValueID] = [:]
   private var initializers: [String: ONNXTensor] = [:]
   private var sparseInitializers: [String: ONNXSparseTensor] = [:]
+  /// What the graph's declarations say of its values.
+  private var declaredElements: [String: ElementType] = [:]
   var opsets: [String: Int] = [:]
   /// Within a function: the attributes of the call, and the defaults of those it lacks.
   var arguments: [String: ONNXAttribute] = [:]
@@ -25,13 +27,18 @@ final class Scope {
   // MARK: Names
 
   func define(_ name: String, _ value: ValueID) throws {
-    guard values.updateValue(value, forKey: name) == nil else {
+    guard initializers[name] == nil, sparseInitializers[name] == nil,
+      values.updateValue(value, forKey: name) == nil
+    else {
       throw Failure.badData("value '\(name)' is defined twice")
     }
     if builder.graph[value].name == nil { builder.graph.setName(name, of: value) }
   }
 
-  func declareInitializers(of graph: ONNXGraph) throws {
+  func declare(_ graph: ONNXGraph) throws {
+    for info in graph.outputs + graph.valueInfos {
+      if case .tensor(let type, _) = info.type, let element = type.element { declaredElements[info.name] = element }
+    }
     for tensor in graph.initializers {
       guard initializers.updateValue(tensor, forKey: tensor.name) == nil else {
         throw Failure.badData("initializer '\(tensor.name)' is defined twice")
@@ -66,6 +73,7 @@ final class Scope {
 
   private func run(_ node: ONNXNode) throws {
     var node = node
+    if builder.model.function(node) == nil { try node.checkArity() }
     node.attributes = try node.attributes.compactMap(resolved)
     let results: [ValueID?]
     if let function = builder.model.function(node) {
@@ -83,8 +91,15 @@ final class Scope {
       guard i < results.count, let value = results[i] else {
         throw Failure.badData("output number \(i), '\(name)', is not supported")
       }
+      try checkDeclared(name, builder.graph.type(value).element)
       try define(name, value)
     }
+  }
+
+  /// - Throws: if the model says that the value has elements of another type. Its shapes aren't compared: exporters leave stale ones.
+  private func checkDeclared(_ name: String, _ element: ElementType) throws {
+    guard let declared = declaredElements[name], declared != element else { return }
+    throw Failure.badData("'\(name)' has elements of type \(element.rawValue), but is declared as \(declared.rawValue)")
   }
 
   /// An attribute with references to the caller's attributes followed; nil where the call leaves it out.

@@ -18,6 +18,9 @@ public struct ONNXModel: Sendable {
   public var functions: [ONNXFunction] = []
   public var metadata: [String: String] = [:]
 
+  /// Version of ONNX's operators in ONNX 1.23.
+  public static let newestOpset = 28
+
   public init() {}
 }
 

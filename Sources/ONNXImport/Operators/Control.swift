@@ -55,7 +55,7 @@ extension NodeImport {
   /// Runs a graph without inputs of its own; returns its outputs.
   private func run(_ graph: ONNXGraph, in inner: GraphBuilder) throws -> [ValueID] {
     let scope = Scope(inner, within: scope)
-    try scope.declareInitializers(of: graph)
+    try scope.declare(graph)
     try scope.run(graph.nodes)
     return try graph.outputs.map { try scope.require($0.name) }
   }
@@ -66,7 +66,7 @@ extension NodeImport {
   ) throws -> (builder: GraphBuilder, outputs: [ValueID]) {
     let inner = GraphBuilder(name: graph.name.isEmpty ? "body" : graph.name, builder.model)
     let scope = Scope(inner, within: scope)
-    try scope.declareInitializers(of: graph)
+    try scope.declare(graph)
     let inputs = types.enumerated().map { i, type in
       inner.graph.addInput(i < graph.inputs.count ? graph.inputs[i].name : "input_\(i)", type)
     }

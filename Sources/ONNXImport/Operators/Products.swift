@@ -7,6 +7,9 @@ let productRows: [OperatorRow] = [
   .one("MatMul") { n in try n.product(n.input(0), n.input(1)) },
   .one("Gemm") { n in
     let (a, b) = (try n.input(0), try n.input(1))
+    guard n.rank(a) == 2, n.rank(b) == 2 else {
+      throw Failure.badData("needs two matrices, not \(n.type(a)) and \(n.type(b))")
+    }
     let alpha = try n.float("alpha", default: 1)
     let op = MatMul(transposeLeft: try n.flag("transA"), transposeRight: try n.flag("transB"))
     let product = try n.scaled(n.add(op, a, b), alpha)

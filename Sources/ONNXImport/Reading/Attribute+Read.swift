@@ -37,7 +37,8 @@ extension ONNXAttribute {
 private struct AttributeFields {
   var name = ""
   var reference = ""
-  var type = AttributeType.undefined
+  /// nil where the file does not say: older writers, and models written by hand.
+  var type: AttributeType?
   /// The fields that were there, as the types they imply.
   var present: Set<AttributeType> = []
 
@@ -64,7 +65,7 @@ private struct AttributeFields {
       case .refAttrName: reference = try reader.string()
       case .type:
         let number = try reader.enumeration(AttributeType.names)
-        guard let known = AttributeType(rawValue: number) else {
+        guard let known = AttributeType(rawValue: number), known != .undefined else {
           throw Failure.badData("has the unknown type \(number)")
         }
         type = known
@@ -92,7 +93,9 @@ private struct AttributeFields {
   func value() throws -> ONNXAttribute.Value {
     guard !name.isEmpty else { throw Failure.badData("has no name") }
     if !reference.isEmpty { return .reference(reference) }
-    let kind = type == .undefined && present.count == 1 ? present.first! : type
+    guard let kind = type ?? (present.count == 1 ? present.first : nil) else {
+      throw Failure.badData("has no type, and its fields don't imply one")
+    }
     switch kind {
     case .float: return .float(float)
     case .int: return .int(int)
@@ -108,7 +111,7 @@ private struct AttributeFields {
     case .graphs: return .graphs(graphs)
     case .sparseTensors: return .sparseTensors(sparseTensors)
     case .typeProtos: return .types(types)
-    case .undefined: throw Failure.badData("has no type, and its fields don't imply one")
+    case .undefined: preconditionFailure("a type that was refused while reading")
     }
   }
 

@@ -35,6 +35,7 @@ extension ONNXModel {
       throw Failure.badData("imports no operator set (opset_import): it is not an ONNX model, or it is cut short")
     }
     model.graph = graph
+    try model.checkOperatorSets()
     return model
   }
 }
@@ -56,6 +57,10 @@ private func readOpsets<R: FieldReader>(_ reader: inout R, into versions: inout 
     }
     guard (1...1_000_000).contains(version) else {
       throw Failure.badData("operator set '\(domain)' has version \(version)")
+    }
+    guard !domain.isEmpty || version <= ONNXModel.newestOpset else {
+      throw Failure.badData(
+        "is for version \(version) of ONNX's operators; the newest known here is \(ONNXModel.newestOpset)")
     }
     if let known = versions[domain], known != version {
       throw Failure.badData("operator set '\(domain)' is imported as version \(known) and as version \(version)")

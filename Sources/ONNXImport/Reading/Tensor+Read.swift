@@ -111,6 +111,9 @@ struct TensorFields {
     if isExternal || !external.isEmpty {
       data = try files.externalData(external, byteCount: needed)
     } else if let raw {
+      guard raw.bytes.isEmpty || !hasTypedData else {
+        throw Failure.badData("holds its elements twice, as raw data and as a list")
+      }
       data = raw
     } else {
       data = try typedData()
@@ -133,6 +136,11 @@ struct TensorFields {
       throw Failure.badData("is said to be of shape \(dims ?? []), but file '\(path)' holds \(found.dims)")
     }
     return found
+  }
+
+  private var hasTypedData: Bool {
+    !(floats.isEmpty && doubles.isEmpty && int32s.isEmpty && int64s.isEmpty
+      && uint64s.isEmpty && strings.isEmpty)
   }
 
   /// The elements from the field that the data type uses (onnx.proto, comments at `TensorProto`).

@@ -116,6 +116,7 @@ private func readShape<R: FieldReader>(_ reader: inout R) throws -> [ONNXDimensi
         case .dimValue:
           let size = try reader.int64()
           // Some exporters write -1 for a size they don't know.
+          guard size >= -1 else { throw Failure.badData("has a dimension of size \(size)") }
           dimension = size < 0 ? .unknown : .value(Int(size))
         case .dimParam:
           let name = try reader.string()

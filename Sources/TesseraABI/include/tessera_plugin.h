@@ -7,7 +7,8 @@
 // text, one `key value` a line:
 //     abi 2
 //     variant x86-64-v4 avx512f avx512bw avx512cd avx512dq avx512vl     (name, then features the CPU must have)
-//     hash 0123…ef                                                      (of the library's contents, 64 hex digits)
+//     data 0000000000001000 0000000000200000    (if weights are in it: their offset and size in the file, hexadecimal)
+//     hash 0123…ef                              (of the library's other contents, 64 hex digits)
 #pragma once
 #include <stdint.h>
 

@@ -5,6 +5,9 @@ extension InterpreterCompiler {
   func reduction(_ function: ReductionFunction, _ x: Slot, _ dimension: Int, _ result: Slot) -> Computation {
     let combiner = function.combiner
     switch x.register {
+    case .float where x.element.isNarrowFloat:
+      let (f, element) = (combiner.onFloats, x.element)
+      return halving(x, dimension, result, Float.self) { Float(element.rounded(f(Double($0), Double($1)))) }
     case .float:
       switch function {
       case .sum: return halving(x, dimension, result, Float.self) { $0 + $1 }

@@ -14,13 +14,13 @@ extension InterpreterCompiler {
         let y = (frame + result.offset).assumingMemoryBound(to: Int64.self)
         for (i, position) in positions.enumerated() { y[i] = position }
       }
-    case .unary(let function, let x): return unary(function, slot(x), result)
-    case .binary(let function, let x, let y): return binary(function, slot(x), slot(y), result)
+    case .unary(let function, let x): return rounded(unary(function, slot(x), result), result)
+    case .binary(let function, let x, let y): return rounded(binary(function, slot(x), slot(y), result), result)
     case .select(let c, let x, let y):
       let (c, x, y) = (slot(c), slot(x), slot(y))
       return result.register.byteCount == 4
         ? selecting(UInt32.self, c, x, y, result) : selecting(UInt64.self, c, x, y, result)
-    case .fma(let x, let y, let z): return fma(slot(x), slot(y), slot(z), result)
+    case .fma(let x, let y, let z): return rounded(fma(slot(x), slot(y), slot(z), result), result)
     case .cast(let x): return cast(slot(x), result)
     case .bitcast(let x): return bitcast(slot(x), result)
     case .broadcast(let x):
@@ -47,6 +47,17 @@ extension InterpreterCompiler {
   }
 
   // MARK: Elementwise
+
+  /// f16 and bf16 are held as f32, and each operation rounds its result (ScalarFunctions.swift).
+  private func rounded(_ compute: @escaping Computation, _ result: Slot) -> Computation {
+    let element = result.element
+    guard element.isNarrowFloat else { return compute }
+    return { frame in
+      compute(frame)
+      let y = (frame + result.offset).assumingMemoryBound(to: Float.self)
+      for i in 0..<result.count { y[i] = Float(element.rounded(Double(y[i]))) }
+    }
+  }
 
   @inline(__always)
   private func each<A, R>(_ a: Slot, _ r: Slot, _: A.Type, _ f: @escaping (A) -> R) -> Computation {

@@ -10,6 +10,9 @@ extension TileProgram {
   /// random pairs) against the C library in f64, rounded up; not a proof. f64 was only sampled at random:
   /// below 5 units in the last place for tanh and tan, 4 for the others, 2 for exp, log and power.
   ///
+  /// The bounds are those of machines with fma. x86-64-v2 has none: there `fma` is a product and a sum, each rounded, what
+  /// argument reductions gain by it is lost, and the errors are larger; how much has not been measured.
+  ///
   /// f32 and f64 are computed in themselves (f32 powers in f64); f16 and bf16 in f32, rounded once at the end. The
   /// expansions rely on IEEE semantics of each operation: none may be reassociated, contracted, or assume that NaN or
   /// infinity does not occur.

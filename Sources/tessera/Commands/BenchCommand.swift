@@ -55,7 +55,7 @@ struct BenchCommand: ParsableCommand {
   func run() throws {
     let library = try Library(path: library, options: Library.Options(threads: options.threads))
     let session = try Session(library: library, options: Session.Options(profile: profile))
-    let inputs = try TensorFolder(path: options.inputs).read(library.inputs.map(\.name))
+    let inputs = try TensorFolder(path: options.inputs).read(for: library.inputs)
     let times = Statistics(try measure(session, inputs))
     let report = Report(
       median: times.median, p10: times.quantile(0.1), p90: times.quantile(0.9), n: times.count,

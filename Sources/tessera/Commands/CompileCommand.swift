@@ -16,6 +16,7 @@ struct CompileCommand: ParsableCommand {
 
         tessera compile model.onnx -o model.so
         tessera compile model.onnx -o model.so --target x86-64-v3,x86-64-v4
+        tessera compile model.onnx -o model.so --shape x=1x3x224x224
         tessera compile model.onnx --emit plan
       """)
 
@@ -41,6 +42,9 @@ struct CompileCommand: ParsableCommand {
   @Option(help: "Stop and print instead: \(Form.allCases.map(\.rawValue).joined(separator: ", ")).")
   var emit = Form.so
 
+  @Option(help: "Fix the sizes of an input: NAME=1x3x224x224. Can be given for several inputs.")
+  var shape: [InputShape] = []
+
   @Option(
     help: "Kernel templates not to use, separated by commas. convolution.winograd: convolutions by the direct sum only."
   )
@@ -53,6 +57,9 @@ struct CompileCommand: ParsableCommand {
   var quiet = false
 
   func validate() throws {
+    if let twice = Dictionary(grouping: shape, by: \.name).first(where: { $0.value.count > 1 }) {
+      throw ValidationError("--shape is given twice for '\(twice.key)'")
+    }
     let known = Set(allKernels.map(\.name))
     for name in withoutTemplates where !known.contains(name) {
       throw ValidationError("--without: no template \"\(name)\"; there are \(known.sorted().joined(separator: ", "))")
@@ -63,7 +70,8 @@ struct CompileCommand: ParsableCommand {
   private var withoutTemplates: Set<String> { Set(without.split(separator: ",").map(String.init)) }
 
   func run() throws {
-    if emit == .graph { return Console.print("\(try ModelCompiler.graph(model))") }
+    let shapes = Dictionary(uniqueKeysWithValues: shape.map { ($0.name, $0.sizes) })
+    if emit == .graph { return Console.print("\(try ModelCompiler.graph(model, shapes: shapes))") }
     let started = ContinuousClock().now
     let progress = Progress(isShown: !quiet && isatty(2) != 0)
     var options = CompileOptions(
@@ -72,7 +80,7 @@ struct CompileCommand: ParsableCommand {
     guard !options.targets.isEmpty else { throw Failure(.usage, "--target names no target") }
     options.withoutTemplates = withoutTemplates
     options.progress = { progress.show($0, $1, $2) }
-    let compilation = try ModelCompiler.compile(model, options: options)
+    let compilation = try ModelCompiler.compile(model, shapes: shapes, options: options)
     guard emit == .so else { return try printCode(compilation) }
     let path = output ?? (model as NSString).deletingPathExtension + ".so"
     try compilation.write(to: path)

@@ -7,9 +7,11 @@ import TensorTypes
 /// Says what is in a model and whether it can be compiled, without compiling it.
 struct InspectCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
-    commandName: "inspect", abstract: "Shows a model's inputs, outputs, operators and cost, and what is not supported.")
+    commandName: "inspect",
+    abstract: "Shows a model's inputs, outputs, operators and cost, and what is not supported; or what a library holds."
+  )
 
-  @Argument(help: "The model: .onnx or .json.")
+  @Argument(help: "The model: .onnx or .json; or a compiled library: .so.")
   var model: String
 
   @Option(help: "How to print: \(OutputFormat.allCases.map(\.rawValue).joined(separator: " or ")).")
@@ -41,6 +43,10 @@ struct InspectCommand: ParsableCommand {
   }
 
   func run() throws {
+    if model.hasSuffix(".so") {
+      let report = try LibraryReport(path: model)
+      return format == .json ? try Console.print(json: report) : Console.print(report.text)
+    }
     let source = try ONNXModelReader.read(path: model)
     let missing = unsupportedOperators(source)
     var report = Report(

@@ -52,7 +52,7 @@ struct VerifyCommand: ParsableCommand {
   func run() throws {
     let library = try ModelCompiler.library(model, threads: options.threads)
     let session = try Session(library: library, options: Session.Options(poison: true))
-    let inputs = try TensorFolder(path: options.inputs).read(library.inputs.map(\.name))
+    let inputs = try TensorFolder(path: options.inputs).read(for: library.inputs)
     let wanted = try TensorFolder(path: expected).read(library.outputs.map(\.name))
     let found = try session.run(inputs)
     let outputs = zip(library.outputs, zip(found, wanted)).map { port, pair in

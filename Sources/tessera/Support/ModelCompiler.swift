@@ -9,18 +9,19 @@ import TesseraRuntime
 /// From a model's file to a library, as `compile`, `verify` and `run --list` do it.
 enum ModelCompiler {
   /// The model at `path` as an optimised graph.
-  static func graph(_ path: String, shapes: [String: [Dim]] = [:]) throws -> Graph {
+  /// - Parameter shapes: sizes by inputs' names, in place of what the model leaves open.
+  static func graph(_ path: String, shapes: [String: [Int]] = [:]) throws -> Graph {
     try inFile(path) {
       let model = try ONNXModelReader.read(path: path)
-      return try optimise(try importModel(model))
+      return try optimise(try importModel(model, shapes: shapes))
     }
   }
 
-  static func compile(_ path: String, options: CompileOptions) throws -> Compilation {
+  static func compile(_ path: String, shapes: [String: [Int]] = [:], options: CompileOptions) throws -> Compilation {
     let file = try MappedFile.open(path)
     // The map lasts as long as its storage.
     let hash = withExtendedLifetime(file) { SHA256.hexDigest(file.bytes) }
-    let graph = try graph(path)
+    let graph = try graph(path, shapes: shapes)
     return try inFile(path) { try Compilation(graph, modelHash: hash, options: options) }
   }
 

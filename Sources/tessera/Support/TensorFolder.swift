@@ -1,7 +1,9 @@
 import Foundation
 import TensorTypes
+import TesseraRuntime
 
-/// A folder of tensors, a file each: `NAME.npy` or `NN_NAME.npy`, NN being the position among inputs or outputs.
+/// A folder of tensors, a file each: `NAME.npy` or `NN_NAME.npy`, NN being the position among inputs or outputs. Inputs
+/// can be pictures and sound as well, in `.png` and `.wav` files (`MediaFile`).
 struct TensorFolder {
   let path: String
 
@@ -30,26 +32,44 @@ struct TensorFolder {
   ///
   /// - Throws: `noInput` naming the tensor if no file is its, `usage` if two are.
   func read(_ names: [String]) throws -> [HostTensor] {
+    try files(names, [.npy]).map { try HostTensor.npy(path: $0!.path) }
+  }
+
+  /// What `ports` take, in that order.
+  /// - Parameter rate: samples a second that sound must have.
+  func read(for ports: [Port], rate: Int? = nil) throws -> [HostTensor] {
+    try read(for: ports, except: [], rate: rate).map { $0! }
+  }
+
+  /// What `ports` take, nil for those at the positions `given`.
+  func read(for ports: [Port], except given: Set<Int>, rate: Int?) throws -> [HostTensor?] {
+    try zip(files(ports.map(\.name), MediaFile.Kind.allCases, except: given, rate: rate), ports).map { file, port in
+      try file?.read(for: port)
+    }
+  }
+
+  private func files(
+    _ names: [String], _ kinds: [MediaFile.Kind], except given: Set<Int> = [], rate: Int? = nil
+  ) throws -> [MediaFile?] {
     guard let files = try? FileManager.default.contentsOfDirectory(atPath: path) else {
       throw Failure(.noInput, file: path, "no such folder")
     }
     let present = Set(files)
     return try names.enumerated().map { position, name in
-      let plain = Self.sanitised(name) + ".npy"
+      if given.contains(position) { return nil }
+      let plain = Self.sanitised(name)
+      let padded = "\(position < 10 ? "0" : "")\(position)_\(plain)"
       // Some of these are the same: from position 10 on the first two, and often the last two.
-      var candidates: [String] = []
-      for candidate in [Self.fileName(position, name), "\(position)_\(plain)", plain, name + ".npy"]
-      where !candidates.contains(candidate) {
-        candidates.append(candidate)
-      }
-      let found = candidates.filter { present.contains($0) }
+      var stems: [String] = []
+      for stem in [padded, "\(position)_\(plain)", plain, name] where !stems.contains(stem) { stems.append(stem) }
+      let found = stems.flatMap { stem in kinds.map { "\(stem).\($0.rawValue)" } }.filter { present.contains($0) }
       guard let file = found.first else {
-        throw Failure(.noInput, file: path, place: "'\(name)'", "neither \(plain) nor \(candidates[0]) is there")
+        throw Failure(.noInput, file: path, place: "'\(name)'", "neither \(plain).npy nor \(stems[0]).npy is there")
       }
       guard found.count == 1 else {
         throw Failure(.usage, file: path, place: "'\(name)'", "\(found.joined(separator: " and ")) are both there")
       }
-      return try HostTensor.npy(path: path + "/" + file)
+      return try MediaFile(path: path + "/" + file, rate: rate)
     }
   }
 

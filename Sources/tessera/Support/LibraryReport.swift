@@ -1,0 +1,56 @@
+import Foundation
+import TensorTypes
+import TesseraRuntime
+
+/// What `tessera inspect` says of a compiled library.
+struct LibraryReport: Encodable {
+  struct Variant: Encodable {
+    var target: String
+    var features: [String]
+  }
+  var variants: [Variant]
+  /// The variant that this machine runs; nil if none, and then `refusal` says why and the rest is unknown.
+  var chosen: String?
+  var refusal: String?
+  var name: String?
+  var inputs: [String] = []
+  var outputs: [String] = []
+  /// Names of the sizes that inputs leave open.
+  var sizes: [String] = []
+  var bytes: Int
+  /// What loading took, checks included.
+  var loadMilliseconds: Double?
+
+  enum CodingKeys: String, CodingKey {
+    case variants, chosen, refusal, name, inputs, outputs, sizes, bytes
+    case loadMilliseconds = "load_ms"
+  }
+
+  /// - Throws: `Failure` for what is no whole library of ours; not for one that this CPU can't run.
+  init(path: String) throws {
+    let file = try LibraryFile(path: path)
+    variants = file.note.variants.map { Variant(target: $0.target, features: $0.features) }
+    bytes = file.size
+    let start = ContinuousClock().now
+    do throws(Failure) {
+      let library = try Library(path: path)
+      loadMilliseconds = (ContinuousClock().now - start) / .milliseconds(1)
+      (chosen, name) = (library.target, library.modelName)
+      inputs = library.inputs.map(\.description)
+      outputs = library.outputs.map(\.description)
+      sizes = library.symbols
+    } catch {
+      guard error.kind == .noDevice else { throw error }
+      refusal = error.message
+    }
+  }
+
+  var text: String {
+    var rows = variants.map { ("variant", "\($0.target)\($0.target == chosen ? ", which this machine runs" : "")") }
+    if let refusal { rows.append(("refused", refusal)) }
+    rows += inputs.map { ("input", $0) } + outputs.map { ("output", $0) } + sizes.map { ("size", "\($0) is open") }
+    rows.append(("file", "\(bytes / 1024) KiB"))
+    if let loadMilliseconds { rows.append(("loaded", String(format: "in %.1f ms", loadMilliseconds))) }
+    return rows.map { row in row.0 + String(repeating: " ", count: 10 - row.0.count) + row.1 }.joined(separator: "\n")
+  }
+}
