@@ -133,7 +133,8 @@ import Testing
     let start = graph.addInput("start", f32([2]))
     let limit = graph.addConstant(HostTensor(integers: [100], []))
     let condition = graph.addConstant(HostTensor(.bool, [], [UInt8(1)]))
-    let results = try graph.add(Loop(body: body, carried: 1, sizes: [2, .symbol("trips"), 2], defined: ["trips"]), [limit, condition, start])
+    let results = try graph.add(
+      Loop(body: body, carried: 1, sizes: [2, .symbol("trips"), 2], defined: ["trips"]), [limit, condition, start])
     for (i, result) in results.enumerated() { graph.addOutput("y\(i)", result) }
     try graph.verify()
     #expect(graph.type(results[1]).shape == [.symbol("trips"), 2])

@@ -24,7 +24,7 @@ func check(
   _ workload: Workload, sizes: [String: Int] = [:], inputs: [Sample], seed: UInt64,
   targets: [Target] = [.avx2, .sse42], knobs: [Knobs] = [],
   templates isIncluded: (any KernelTemplate) -> Bool = { _ in true }, extras: [([Int]) -> Expected] = [],
-  expected: ([Int]) -> Expected
+  expected: @escaping ([Int]) -> Expected
 ) throws {
   let templates = allKernels.filter { isIncluded($0) && $0.space(for: workload, on: targets[0].machine) != nil }
   #expect(!templates.isEmpty, "a template for \(workload)")
@@ -52,7 +52,8 @@ func check(
       }
     }
     // A record holds one output.
-    if extras.isEmpty, let folder = KernelRecord.folder, inputs.reduce(0, { $0 + $1.memory.count }) <= recordedElements {
+    if extras.isEmpty, let folder = KernelRecord.folder, inputs.reduce(0, { $0 + $1.memory.count }) <= recordedElements
+    {
       try record(template, workload, sizes: sizes, inputs: inputs, knobs: knobs.first, in: folder, expected)
     }
   }

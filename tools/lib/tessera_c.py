@@ -87,6 +87,7 @@ class Model:
             return np.empty(shape, dtype)
         memory = (ctypes.c_char * buffer.size).from_address(buffer.data)
         return np.frombuffer(memory, dtype, count=int(np.prod(shape, dtype=np.int64))).reshape(shape)
+
     def run(self, inputs):
         """The model's outputs for these arrays, in memory of their own."""
         return self.bound(inputs)()

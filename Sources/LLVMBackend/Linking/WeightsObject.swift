@@ -1,3 +1,5 @@
+import TensorTypes
+
 /// An object file that holds nothing but weights, on pages of their own, under the name `tessera_weights`: bytes to put
 /// before and after them in a file, so that weights of any size go to the linker without passing through memory.
 ///
@@ -9,7 +11,7 @@ public enum WeightsObject {
   /// - Parameter byteCount: the weights' size, a multiple of 4096.
   public static func frame(byteCount: Int) -> (head: [UInt8], tail: [UInt8]) {
     precondition(byteCount % offset == 0, "whole pages")
-    let names = Array("\0.tessera.weights\0.symtab\0.strtab\0.shstrtab\0".utf8)
+    let names = Array("\0\(LibrarySeal.weightsSection)\0.symtab\0.strtab\0.shstrtab\0".utf8)
     let strings = Array("\0tessera_weights\0".utf8)
     var tail = Bytes()
     let base = offset + byteCount
