@@ -72,7 +72,8 @@ extension Picture {
       let (r, g, b) = channels < 3 ? (own[pixel], own[pixel], own[pixel]) : (own[pixel], own[pixel + 1], own[pixel + 2])
       let alpha = channels % 2 == 0 ? own[pixel + channels - 1] : 255
       if count < 3 {
-        result.samples.append(UInt8((299 * Int(r) + 587 * Int(g) + 114 * Int(b) + 500) / 1000))
+        let luminance: Int = 299 * Int(r) + 587 * Int(g) + 114 * Int(b)
+        result.samples.append(UInt8((luminance + 500) / 1000))
       } else {
         result.samples += [r, g, b]
       }

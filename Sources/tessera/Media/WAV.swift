@@ -51,7 +51,7 @@ enum WAV {
           let raw = number(data, i * frame + channel * width, width)
           if kind == 3 { return sum + Float(bitPattern: UInt32(raw)) }
           // 8-bit samples have their zero at 128, wider ones are signed.
-          let value = bits == 8 ? raw - 128 : raw << (64 - bits) >> (64 - bits)
+          let value = bits == 8 ? raw - 128 : (raw << (64 - bits)) >> (64 - bits)
           return sum + Float(value) / Float(1 << (bits - 1))
         }
         return sum / Float(channels)

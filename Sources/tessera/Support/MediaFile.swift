@@ -68,6 +68,9 @@ struct MediaFile {
   }
 }
 
+/// Ours, not Foundation's.
+typealias Port = TesseraRuntime.Port
+
 extension Port {
   /// The sizes that are fixed; nil for the others.
   var knownSizes: [Int?] {
