@@ -97,7 +97,6 @@ public enum Workload: Hashable, Sendable, Codable {
     case .sort(let w): w.operands
     case .argReduce(let w): w.operands
     case .recurrent(let w): w.operands
-    case .generate: []
     case .nonZero(let w): [w.x]
     }
   }
@@ -121,6 +120,7 @@ public enum Workload: Hashable, Sendable, Codable {
     case .argReduce(let w): w.output
     case .random(let w): w.output
     case .recurrent(let w): w.output
+    case .nonZero(let w): w.output
     }
   }
 
@@ -130,9 +130,9 @@ public enum Workload: Hashable, Sendable, Codable {
     case .sort(let w): [w.indices]
     case .recurrent(let w): w.extraOutputs
     case .matmul, .convolution, .attention, .normalization, .reduction, .elementwise, .movement, .pool, .gather,
-      .resize, .generate, .scatter, .scan, .argReduce, .random:
+      .resize, .generate, .scatter, .scan, .argReduce, .random,
+      .nonZero:
       []
-    case .nonZero(let w): w.output
     }
   }
 }
