@@ -36,7 +36,10 @@ enum WeightsFile {
     let (columns, width) = (shape[rank - 1], packing.width)
     let rowOffsets = offsets(Array(shape[1..<rank - 1]), Array(strides[1..<rank - 1]))
     let step = strides[rank - 1]
-    tensor.bytes.withMemoryRebound(to: UInt32.self) { from in
+    // A tensor's bytes may lie anywhere in the model's file.
+    let isAligned = UInt(bitPattern: tensor.bytes.baseAddress) % 4 == 0
+    let elements = isAligned ? tensor : HostTensor(tensor.element, tensor.shape, tensor.array(of: UInt32.self))
+    elements.bytes.withMemoryRebound(to: UInt32.self) { from in
       to.withMemoryRebound(to: UInt32.self) { panels in
         var next = 0
         for batch in 0..<shape[0] {
