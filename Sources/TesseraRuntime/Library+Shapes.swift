@@ -13,6 +13,7 @@ extension Library {
     var binders = [(input: Int, dimension: Int)](repeating: (0, 0), count: symbols.count)
     for (i, (port, shape)) in zip(inputs, shapes).enumerated() {
       let place = "input '\(port.name)'"
+      if port.takesAsScalar(shape) { continue }
       guard shape.count == port.rank else {
         throw .badData("\(shape.count) dimensions, but \(port) has \(port.rank)", place: place)
       }
@@ -40,6 +41,9 @@ extension Library {
 }
 
 extension Port {
+  /// Whether a tensor of these sizes is one element for a port that is a scalar: many files hold scalars as `[1]`.
+  func takesAsScalar(_ shape: [Int]) -> Bool { rank == 0 && shape.allSatisfy { $0 == 1 } }
+
   /// Checks element type, and rank and memory as far as they are known, of memory for this output.
   func check(output view: MutableTensorView) throws(Failure) {
     let bytes = UnsafeRawBufferPointer(view.bytes)
@@ -57,7 +61,7 @@ extension Port {
     guard view.element == element else {
       throw .badData("elements are \(view.element.rawValue), but must be \(element.rawValue)", place: place)
     }
-    guard view.shape.count == rank else {
+    guard view.shape.count == rank || takesAsScalar(view.shape) else {
       throw .badData("\(view.shape.count) dimensions, but must be \(rank)", place: place)
     }
     do throws(Failure) { try checkMemory(view.element, view.shape, view.bytes) } catch { throw error.at(place) }

@@ -113,6 +113,9 @@ import Testing
     let session = try Session(library: compiled.library)
     #expect(failure { _ = try session.run([flag(false), ramp([3])]) }?.message == "the condition must hold")
     try compiled.expectAgreement([[flag(true), ramp([3])]])
+    // A scalar may come as a tensor of one element.
+    _ = try session.run([HostTensor(.bool, [1, 1], [UInt8(1)]), ramp([3])])
+    #expect(failure { _ = try session.run([HostTensor(.bool, [2], [UInt8(1), 1]), ramp([3])]) }?.kind == .badData)
   }
 
   @Test func compilesToTheSameBytesTwice() throws {

@@ -77,7 +77,7 @@ extension Port {
     sizes.map { size in
       switch size {
       case .fixed(let size): size
-      case .symbol, .computed: nil
+      case .symbol, .computed, .unknown: nil
       }
     }
   }
