@@ -1,8 +1,10 @@
 import TensorTypes
 import TileIR
 
-/// `y[i] = Σ_{j ≤ i} x[j]` along a dimension; `j < i` if exclusive; from the end if reverse.
+/// `y[i] = Σ_{j ≤ i} x[j]` along a dimension, or another function than the sum; `j < i` if exclusive; from the end if
+/// reverse.
 public struct ScanWorkload: Hashable, Sendable, Codable {
+  public var function: ReductionFunction
   public var x: View
   public var axis: Int
   public var isExclusive: Bool
@@ -10,7 +12,10 @@ public struct ScanWorkload: Hashable, Sendable, Codable {
   /// Of x's shape.
   public var output: View
 
-  public init(x: View, axis: Int, isExclusive: Bool, isReverse: Bool, output: View) {
+  public init(
+    function: ReductionFunction, x: View, axis: Int, isExclusive: Bool, isReverse: Bool, output: View
+  ) {
+    self.function = function
     (self.x, self.axis, self.isExclusive, self.isReverse) = (x, axis, isExclusive, isReverse)
     self.output = output
   }
@@ -38,11 +43,12 @@ struct RunningSum: KernelTemplate {
     let y = b.parameter("y", .output, space.views[1].buffer)
     let count = b.size(space.length)
     space.forEachStrip(b, cost: 1, lanes: machine.lanes, vectors: knobs["vectors"]) { strip, place in
-      let zero = b.constant(0, w.x.element.accumulator, [strip.count])
-      _ = b.loop(to: count, carrying: [zero]) { step, carried in
+      let element = w.x.element.accumulator
+      let start = b.constant(.identity(of: w.function, element), element, [strip.count])
+      _ = b.loop(to: count, carrying: [start]) { step, carried in
         let index = place(w.isReverse ? count - 1 - step : step)
-        let value = x.load(index, shape: [strip.count], limits: [strip.limit]).cast(zero.element)
-        let sum = carried[0] + value
+        let value = x.load(index, shape: [strip.count], limits: [strip.limit]).cast(element)
+        let sum = carried[0].binary(w.function.combiner, value)
         y.store((w.isExclusive ? carried[0] : sum).cast(w.output.element), index, limits: [strip.limit])
         return [sum]
       }

@@ -3,13 +3,13 @@ public let allOps: [any Op.Type] = [
   // Elements
   Elementwise.self,
   // Reductions
-  Reduce.self, ArgReduce.self, CumulativeSum.self,
+  Reduce.self, ArgReduce.self, Cumulative.self,
   // Products
   MatMul.self, Convolve.self, ConvolveTransposed.self, Pool.self, Attention.self, Recurrent.self,
   // Normalisations
   Softmax.self, LayerNorm.self, GroupNorm.self,
   // Movement
-  Reshape.self, Transpose.self, Broadcast.self, Slice.self, Concat.self, Pad.self, Resize.self,
+  Reshape.self, Bitcast.self, Transpose.self, Broadcast.self, Slice.self, Concat.self, Pad.self, Resize.self,
   Gather.self, GatherElements.self, GatherND.self, ScatterElements.self, ScatterND.self, TopK.self,
   // Sources
   Iota.self, Sizes.self, Random.self,

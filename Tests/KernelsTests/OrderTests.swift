@@ -144,7 +144,8 @@ private func precedes(_ a: Scalar, _ b: Scalar, _ element: ElementType, largestF
     var generator = SeededGenerator(seed: seed)
     let inputs = samples([x], sizes: sizes, &generator)
     let w = ScanWorkload(
-      x: x, axis: axis, isExclusive: isExclusive, isReverse: isReverse, output: View(x.element, x.shape))
+      function: .sum, x: x, axis: axis, isExclusive: isExclusive, isReverse: isReverse, output: View(x.element, x.shape)
+    )
     // Half a unit in the last place of what sums are computed in.
     let unit = x.element == .float64 ? 0x1p-53 : 0x1p-24
     try check(.scan(w), sizes: sizes, inputs: inputs, seed: seed) { index in
@@ -179,6 +180,23 @@ private func precedes(_ a: Scalar, _ b: Scalar, _ element: ElementType, largestF
     }
     try checkScan(
       .transposed(.float32, [70, 3], [1, 0]), axis: 1, isExclusive: isExclusive, isReverse: isReverse)
+  }
+}
+
+@Suite struct RunningProductTests {
+  @Test func products() throws {
+    let seed = freshSeed()
+    var generator = SeededGenerator(seed: seed)
+    let x = View(.int32, [3, .symbol("n")])
+    let sizes = ["n": 9]
+    let inputs = samples([x], sizes: sizes, &generator)
+    inputs[0].fill { .integer(Int64.random(in: -3...3, using: &generator)) }
+    let w = ScanWorkload(
+      function: .product, x: x, axis: 1, isExclusive: true, isReverse: false, output: View(.int32, x.shape))
+    try check(.scan(w), sizes: sizes, inputs: inputs, seed: seed) { index in
+      let product = (0..<index[1]).reduce(1.0) { $0 * inputs[0][[index[0], $1]].double }
+      return Expected(value: .integer(Int64(product)))
+    }
   }
 }
 

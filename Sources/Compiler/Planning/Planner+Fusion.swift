@@ -33,7 +33,7 @@ extension Planner {
   private func firstNeeded(_ value: ValueID) -> NodeID? {
     guard let node = graph.producer(value) else { return nil }
     switch graph[node].op {
-    case is Reshape, is Transpose, is Slice, is Broadcast:
+    case is Reshape, is Bitcast, is Transpose, is Slice, is Broadcast:
       // A view also needs the sizes it speaks of.
       let source = graph[node].operands[0].flatMap { firstNeeded($0) }
       return [source, lastDefiner(graph[node].op.usedSymbols)].compactMap { $0 }.max()
@@ -126,7 +126,7 @@ extension Planner {
   private func isComputedByKernel(_ value: ValueID) -> Bool {
     guard let node = graph.producer(value) else { return false }
     switch graph[node].op {
-    case is Reshape, is Transpose, is Slice, is Broadcast, is BindSymbols, is Loop: return false
+    case is Reshape, is Bitcast, is Transpose, is Slice, is Broadcast, is BindSymbols, is Loop: return false
     default: return true
     }
   }

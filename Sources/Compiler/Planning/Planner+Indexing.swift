@@ -101,11 +101,12 @@ extension Planner {
 
   // MARK: Along one dimension
 
-  mutating func plan(_ op: CumulativeSum, _ node: NodeID) throws {
+  mutating func plan(_ op: Cumulative, _ node: NodeID) throws {
     let x = try placement(operand(node, 0))
     let output = complete(node)
     let workload = ScanWorkload(
-      x: x.view, axis: op.axis, isExclusive: op.exclusive, isReverse: op.reverse, output: output.view)
+      function: op.function == .sum ? .sum : .product, x: x.view, axis: op.axis, isExclusive: op.exclusive,
+      isReverse: op.reverse, output: output.view)
     emit(.scan(workload), [x], output, origins: origins(node))
   }
 

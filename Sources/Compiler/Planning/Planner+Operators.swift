@@ -32,7 +32,7 @@ extension Planner {
     case let op as GatherND: try plan(op, node)
     case let op as ScatterElements: try plan(op, node)
     case let op as ScatterND: try plan(op, node)
-    case let op as CumulativeSum: try plan(op, node)
+    case let op as Cumulative: try plan(op, node)
     case let op as TopK: try plan(op, node)
     case let op as ArgReduce: try plan(op, node)
     case let op as Random: try plan(op, node)
@@ -80,6 +80,10 @@ extension Planner {
     case let op as Transpose: return try placement(operand(node, 0)).transposed(op.permutation)
     case let op as Slice: return try placement(operand(node, 0)).sliced(op)
     case let op as Broadcast: return try placement(operand(node, 0)).broadcast(to: op.shape)
+    case let op as Bitcast:
+      var source = try placement(operand(node, 0))
+      source.view.element = op.element
+      return source
     case let op as Reshape:
       let source = try placement(operand(node, 0))
       return source.reshaped(op.shape) ?? dense(source, origin: graph[node].origin).reshaped(op.shape)

@@ -54,7 +54,7 @@ final class GraphBuilder {
   private func isCheap(_ op: any Op) -> Bool {
     op is Elementwise || op is Reduce || op is Reshape || op is Transpose || op is Broadcast || op is Slice
       || op is Concat || op is Gather || op is GatherElements || op is GatherND || op is ScatterElements
-      || op is ScatterND || op is CumulativeSum || op is ArgReduce || op is TopK
+      || op is ScatterND || op is Cumulative || op is ArgReduce || op is TopK
   }
 
   /// A constant in place of a value whose elements turned out to be known integers.

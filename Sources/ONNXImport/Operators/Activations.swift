@@ -50,6 +50,14 @@ let activationRows: [OperatorRow] = [
     let below = e.binary(.add, x, e.constant(bias, type))
     return e.choose(x, .less, -lambda, below, e.choose(x, .greater, lambda, above, e.constant(0, type)))
   },
+  .one("SwiGLU") { n in
+    let alpha = try n.float("alpha", default: 1)
+    try n.requireOneType(n.input(0), n.input(1))
+    return try n.map(n.input(0), n.input(1)) { e, x in
+      let gate = e.unary(.sigmoid, alpha == 1 ? x[0] : e.scaled(x[0], alpha))
+      return e.binary(.multiply, e.binary(.multiply, x[0], gate), x[1])
+    }
+  },
   .one("Clip", since: 1) { n in
     let x = try n.input(0)
     let bounds = [try n.optionalFloat("min"), try n.optionalFloat("max")].map {

@@ -14,6 +14,7 @@ let convolutionRows: [OperatorRow] = [
     }
     return try n.convolution(x, n.centred(n.input(1), zeros, isLeft: false), bias: nil)
   },
+  OperatorRow("CausalConvWithState") { n in try n.causalConvolution() },
   .one("ConvTranspose") { n in try n.transposedConvolution() },
   OperatorRow("MaxPool") { n in [try n.pool(.maximum)] },
   .one("AveragePool") { n in try n.pool(.average) },
@@ -33,6 +34,29 @@ let convolutionRows: [OperatorRow] = [
     }
   },
 ]
+
+extension NodeImport {
+  /// Each channel of x `[N, C, L]` by itself, after the K − 1 elements that came before it; and those to come before the
+  /// next one.
+  fileprivate func causalConvolution() throws -> [ValueID?] {
+    let (x, w) = (try input(0), try input(1))
+    guard rank(x) == 3, rank(w) == 3, let taps = shape(w)[2].constant, let channels = shape(w)[0].constant, taps > 0
+    else {
+      throw Failure.badData("a causal convolution of \(type(x)) by \(type(w))")
+    }
+    let past: Shape = [shape(x)[0], shape(x)[1], Dim(taps - 1)]
+    let state = try optionalInput(3) ?? broadcast(constant(0, element(x)), past)
+    let whole = try addAll(Concat(axis: 2), [state, x])[0]
+    var y = try add(Convolve(strides: [1], dilations: [1], padsBefore: [0], padsAfter: [0], groups: channels), whole, w)
+    if let bias = try optionalInput(2) { y = try binary(.add, y, perChannel(bias, rank: 3)) }
+    switch try string("activation", default: "none") {
+    case "none": break
+    case "silu", "swish": y = try map(y) { e, x in e.binary(.multiply, x[0], e.unary(.sigmoid, x[0])) }
+    case let other: throw Failure.badData("attribute 'activation' is '\(other)'")
+    }
+    return [y, try slice(whole, axis: 2, start: shape(x)[2], size: Dim(taps - 1))]
+  }
+}
 
 /// Strides, dilations and pads of a node, one entry a spatial dimension.
 private struct Sliding {

@@ -132,5 +132,10 @@ let typeRows: [OperatorRow] = [
     guard let type = try n.elementType("to") else { throw Failure.badData("attribute 'to' is missing") }
     return try n.cast(n.input(0), type)
   },
+  .one("BitCast") { n in
+    guard let type = try n.elementType("to") else { throw Failure.badData("attribute 'to' is missing") }
+    let x = try n.input(0)
+    return n.element(x) == type ? x : try n.add(Bitcast(type), x)
+  },
   .one("CastLike") { n in try n.cast(n.input(0), n.element(n.input(1))) },
 ]

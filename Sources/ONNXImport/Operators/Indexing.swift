@@ -16,6 +16,7 @@ let indexingRows: [OperatorRow] = [
   .one("Scatter") { n in try n.scatterElements() },
   .one("ScatterElements") { n in try n.scatterElements() },
   .one("ScatterND") { n in try n.add(ScatterND(reduction: n.scatterReduction()), n.input(0), n.input(1), n.input(2)) },
+  .one("TensorScatter") { n in try n.tensorScatter() },
 ]
 
 extension NodeImport {
@@ -23,6 +24,25 @@ extension NodeImport {
     let x = try input(0)
     let axis = try axis(int("axis", default: 0), rank: rank(x))
     return try add(ScatterElements(axis: axis, reduction: scatterReduction()), x, input(1), input(2))
+  }
+
+  /// The update written along an axis from each sample's index on.
+  fileprivate func tensorScatter() throws -> ValueID {
+    let (cache, update) = (try input(0), try input(1))
+    let axis = try axis(int("axis", default: -2), rank: rank(cache))
+    let isCircular = try string("mode", default: "linear") == "circular"
+    guard rank(update) == rank(cache), axis > 0 else { throw Failure.badData("\(type(update)) into \(type(cache))") }
+    let trailing = rank(cache) - axis - 1
+    var places = try iota(shape(update)[axis], trailing: trailing)
+    if let starts = try optionalInput(2) {
+      let aligned = try reshape(starts, shape(starts) + Shape(repeating: 1, count: rank(cache) - 1))
+      let size = try reshape(builder.value(of: [shape(cache)[axis]]), [])
+      places = try map(places, aligned, size) { e, x in
+        let place = e.binary(.add, x[0], x[1])
+        return isCircular ? e.binary(.modulo, place, x[2]) : place
+      }
+    }
+    return try add(ScatterElements(axis: axis), cache, broadcast(places, shape(update)), update)
   }
 
   fileprivate func scatterReduction() throws -> ScatterReduction {

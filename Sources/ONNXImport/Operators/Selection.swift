@@ -6,12 +6,8 @@ import TensorTypes
 let selectionRows: [OperatorRow] = [
   .one("ArgMax") { n in try n.argReduce(.maximum) },
   .one("ArgMin") { n in try n.argReduce(.minimum) },
-  .one("CumSum") { n in
-    let x = try n.input(0)
-    guard let given = try n.integers(n.input(1), "the axis").first else { throw Failure.badData("the axis is missing") }
-    let axis = try n.axis(given, rank: n.rank(x))
-    return try n.add(CumulativeSum(axis: axis, exclusive: n.flag("exclusive"), reverse: n.flag("reverse")), x)
-  },
+  .one("CumSum") { n in try n.cumulative(.sum) },
+  .one("CumProd") { n in try n.cumulative(.product) },
   OperatorRow("TopK", since: 1) { n in try n.topK(Dim(n.int("k")), largest: true, sorted: true) },
   OperatorRow("TopK", since: 10) { n in try n.topK(n.size(n.input(1), "k"), largest: true, sorted: true) },
   OperatorRow("TopK", since: 11) { n in
@@ -60,6 +56,29 @@ extension NodeImport {
     return try add(
       ArgReduce(
         function, axis: axis, keepDims: flag("keepdims", default: true), selectLast: flag("select_last_index")), x)
+  }
+
+  /// Along an axis that is known only when the model runs: along each, of which that one is taken.
+  fileprivate func cumulative(_ function: Cumulative.Function) throws -> ValueID {
+    let (x, given) = (try input(0), try input(1))
+    let rank = rank(x)
+    func along(_ axis: Int) throws -> ValueID {
+      try add(Cumulative(function, axis: axis, exclusive: flag("exclusive"), reverse: flag("reverse")), x)
+    }
+    if let known = builder.knownTensor(given), !known.element.isFloat, let axis = known.integers.first {
+      return try along(self.axis(Int(axis), rank: rank))
+    }
+    guard rank > 0, type(given).elementCount == 1, !element(given).isFloat else {
+      throw Failure.badData("an axis of \(type(given)) for \(type(x))")
+    }
+    let axis = try cast(reshape(given, []), .int64)
+    return try (1..<rank).reduce(along(0)) { chosen, candidate in
+      try map(axis, along(candidate), chosen) { e, x in
+        let isCounted = e.binary(.equal, x[0], e.constant(Double(candidate), .int64))
+        let isCountedBack = e.binary(.equal, x[0], e.constant(Double(candidate - rank), .int64))
+        return e.select(e.binary(.or, isCounted, isCountedBack), x[1], x[2])
+      }
+    }
   }
 
   fileprivate func topK(_ k: Dim, largest: Bool, sorted: Bool) throws -> [ValueID?] {
