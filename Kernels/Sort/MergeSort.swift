@@ -98,22 +98,28 @@ private struct MergeProgram {
     let leftEnd = start + k.minimum(second - start)
     let rightEnd = second + k.minimum((start + width * 2).minimum(n) - second)
     let count = k.minimum((leftEnd - start) + (rightEnd - second))
-    let last = n - 1
-    func rank(_ i: Tile) -> Tile { ranks.load([.at(half), .at(i.minimum(last))], shape: []) }
-    _ = b.loop(to: count, carrying: [start, second, rank(start), rank(second)]) { i, state in
-      let (left, right) = (state[0], state[1])
-      let (leftRank, rightRank) = (state[2], state[3])
-      // The right one only if it is there and comes first for certain.
-      let takesRight = right.less(rightEnd).and(left.less(leftEnd).unary(.not).binary(.or, leftRank.less(rightRank)))
-      let chosen = takesRight.select(right, left)
-      ranks.store(takesRight.select(rightRank, leftRank), [.at(other), .at(start + i)])
-      positions.store(positions.load([.at(half), .at(chosen)], shape: []), [.at(other), .at(start + i)])
-      let next = chosen + 1
-      let nextRank = rank(next)
-      return [
-        takesRight.select(left, next), takesRight.select(next, right), takesRight.select(leftRank, nextRank),
-        takesRight.select(nextRank, rightRank),
-      ]
+    // Past the end of what a run keeps nothing was written: the first element stands in and is not chosen.
+    func rank(_ i: Tile, before end: Tile) -> Tile {
+      ranks.load([.at(half), .at(i.less(end).select(i, start))], shape: [])
+    }
+    b.when(b.index(0).less(count)) {
+      _ = b.loop(
+        to: count, carrying: [start, second, rank(start, before: leftEnd), rank(second, before: rightEnd)]
+      ) { i, state in
+        let (left, right) = (state[0], state[1])
+        let (leftRank, rightRank) = (state[2], state[3])
+        // The right one only if it is there and comes first for certain.
+        let takesRight = right.less(rightEnd).and(left.less(leftEnd).unary(.not).binary(.or, leftRank.less(rightRank)))
+        let chosen = takesRight.select(right, left)
+        ranks.store(takesRight.select(rightRank, leftRank), [.at(other), .at(start + i)])
+        positions.store(positions.load([.at(half), .at(chosen)], shape: []), [.at(other), .at(start + i)])
+        let next = chosen + 1
+        let nextRank = rank(next, before: takesRight.select(rightEnd, leftEnd))
+        return [
+          takesRight.select(left, next), takesRight.select(next, right), takesRight.select(leftRank, nextRank),
+          takesRight.select(nextRank, rightRank),
+        ]
+      }
     }
   }
 

@@ -64,13 +64,16 @@ import Testing
       Array(try #require(Data(base64Encoded: text, options: .ignoreUnknownCharacters)))
     }
     let predicted = try PNG.decode(file(Self.predicted))
-    let expected = (0..<30).flatMap { y in
-      (0..<40).flatMap { x in (0..<3).map { c in UInt8((x * x * 3 + y * y * 5 + c * 31 + x * y % 7 * 3) % 256) } }
+    func sample(_ x: Int, _ y: Int, _ c: Int) -> UInt8 {
+      let squares: Int = x * x * 3 + y * y * 5
+      let rest: Int = c * 31 + x * y % 7 * 3
+      return UInt8((squares + rest) % 256)
     }
+    let expected = (0..<30).flatMap { y in (0..<40).flatMap { x in (0..<3).map { sample(x, y, $0) } } }
     #expect(predicted == Picture(width: 40, height: 30, channels: 3, samples: expected))
     let indexed = try PNG.decode(file(Self.indexed))
     let palette: [[UInt8]] = [[0, 0, 0], [255, 0, 0], [0, 255, 0], [9, 8, 7]]
-    let colours = (0..<4).flatMap { y in (0..<9).flatMap { x in palette[(x + y) % 4] } }
+    let colours: [UInt8] = (0..<4).flatMap { y in (0..<9).flatMap { x in palette[(x + y) % 4] } }
     #expect(indexed == Picture(width: 9, height: 4, channels: 3, samples: colours))
   }
 
@@ -101,12 +104,12 @@ import Testing
   }
 
   @Test func picturesAreTensorsEitherWay() throws {
-    let picture = picture(5, 4, 3)
+    let picture = picture(5, 8, 3)
     let first = try #require(picture.tensor(.float32, [1, 3, nil, nil]))
-    #expect(first.shape == [1, 3, 4, 5])
-    #expect(first[2 * 20 + 7] == .float(Double(Float(Double(picture.samples[7 * 3 + 2]) / 255))))
+    #expect(first.shape == [1, 3, 8, 5])
+    #expect(first[2 * 40 + 7] == .float(Double(Float(Double(picture.samples[7 * 3 + 2]) / 255))))
     let last = try #require(picture.tensor(.uint8, [nil, nil, nil, 3]))
-    #expect(last.shape == [1, 4, 5, 3])
+    #expect(last.shape == [1, 8, 5, 3])
     #expect(last.array(of: UInt8.self) == picture.samples)
     #expect(Picture(first) == picture)
     #expect(Picture(last) == picture)

@@ -64,9 +64,9 @@ import Testing
       groups: c.groups, epilogue: epilogue)
     let inputs = samples(workload.operands, sizes: sizes, &generator)
     var bound = m.map { WinogradBound(workload, m: $0, inputs) }
+    func isMeant(_ template: any KernelTemplate) -> Bool { (template is Winograd) == (m != nil) }
     try KernelsTests.check(
-      .convolution(workload), sizes: sizes, inputs: inputs, seed: seed, knobs: knobs,
-      templates: { ($0 is Winograd) == (m != nil) }
+      .convolution(workload), sizes: sizes, inputs: inputs, seed: seed, knobs: knobs, templates: isMeant
     ) { i in
       let (group, column) = (i.last! / outPerGroup, i.last! % outPerGroup)
       var (sum, magnitude) = (0.0, 0.0)

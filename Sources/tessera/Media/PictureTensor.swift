@@ -88,7 +88,9 @@ extension Picture {
 extension Sound {
   /// The tensor of an input with these sizes, nil for open ones; nil if such an input is no sound.
   func tensor(_ element: ElementType, _ sizes: [Int?]) -> HostTensor? {
-    guard element.isFloat, !sizes.isEmpty, sizes.dropLast().allSatisfy({ $0 == nil || $0 == 1 }) else { return nil }
+    guard element.isFloat, let length = sizes.last, sizes.dropLast().allSatisfy({ $0 == nil || $0 == 1 }),
+      length == nil || length == samples.count
+    else { return nil }
     let shape = [Int](repeating: 1, count: sizes.count - 1) + [samples.count]
     return HostTensor(element, shape) { .float(Double(samples[$0])) }
   }

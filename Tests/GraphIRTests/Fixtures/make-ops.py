@@ -59,8 +59,8 @@ case("argmin", "arg_reduce [function=.minimum, axis=0, keep_dims=true]", [x], "A
 x = f(3, 4)
 for e in (0, 1):
     for r in (0, 1):
-        text = f"cumulative_sum [axis=1, exclusive={'true' if e else 'false'}, reverse={'true' if r else 'false'}]"
-        case(f"cumulative sum {e}{r}", text, [x], "CumSum", [x, i64(1)], exclusive=e, reverse=r)
+        text = f"cumulative [axis=1, exclusive={'true' if e else 'false'}, reverse={'true' if r else 'false'}]"
+        case(f"cumulative {e}{r}", text, [x], "CumSum", [x, i64(1)], exclusive=e, reverse=r)
 case("matmul", "matmul []", [f(2, 1, 3, 4), f(3, 4, 5)], "MatMul")
 a, b = f(3, 4), f(5, 3)
 case("matmul transposed", "matmul [transpose_left=true, transpose_right=true]", [a, b], "Gemm", transA=1, transB=1)
