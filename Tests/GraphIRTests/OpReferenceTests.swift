@@ -90,7 +90,7 @@ struct OpCase: Decodable, CustomTestStringConvertible {
     let tested = Set(OpCase.all.map { String($0.op.prefix { $0 != " " }) })
     // These have tests of their own.
     let elsewhere: Set<String> = [
-      "elementwise", "attention", "iota", "sizes", "random", "bind_symbols", "if", "loop", "assert",
+      "elementwise", "attention", "iota", "sizes", "random", "bind_symbols", "if", "loop", "assert", "bitcast",
     ]
     #expect(Set(allOps.map { $0.mnemonic }) == tested.union(elsewhere))
   }

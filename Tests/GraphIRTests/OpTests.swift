@@ -18,6 +18,12 @@ import Testing
     #expect(failure?.message.hasPrefix("convolve_c4") ?? false)
   }
 
+  @Test func bitcastKeepsBits() throws {
+    let bits = try Bitcast(.int32).evaluate([floats([2], [1, -2.5])])[0]
+    #expect(bits.element == .int32 && bits.shape == [2] && bits.integers == [0x3F80_0000, -0x3FE0_0000])
+    #expect(try Bitcast(.float32).evaluate([bits])[0].doubles == [1, -2.5])
+  }
+
   @Test func inferenceQuotesConstraints() {
     func expect(_ constraint: String, _ op: any Op, _ operands: [TensorType]) {
       let failure = #expect(throws: Failure.self) { try op.infer(operands) }
@@ -28,6 +34,7 @@ import Testing
     expect("elementwise_c1", Elementwise(.binary(.add, .float32)), [f32([2])])
     expect("elementwise_c2", Elementwise(.binary(.add, .float32)), [f32([2]), f32([3])])
     expect("reshape_c1", Reshape([4]), [f32([3])])
+    expect("bitcast_c1", Bitcast(.float64), [f32([3])])
     expect("reduce_c1", Reduce(.sum, axes: [2], keepDims: true), [f32([3])])
     expect("slice_c3", Slice(axes: [0], starts: [1], sizes: [3], steps: [1]), [f32([3])])
     expect("concat_c2", Concat(axis: 0), [f32([1, 2]), f32([1, 3])])
