@@ -16,6 +16,7 @@ public let allKernels: [any KernelTemplate] = [
   NormalizeAcross(),
   ReduceRows(),
   ReduceAcross(),
+  DecodeAttention(),
   FlashAttention(),
   Pool(),
   Gather(),

@@ -60,6 +60,16 @@ struct FlashAttention: KernelTemplate {
     ]
   }
 
+  /// Both products at three quarters of two fma a cycle, and packing, which takes about half a cycle an element.
+  func estimate(for workload: Workload, knobs: Knobs, on machine: Machine) -> Double {
+    guard case .attention(let w) = workload else { preconditionFailure("an attention workload") }
+    let (queries, tile) = (w.q.shape[2].estimate, knobs["rows"])
+    let rows = w.q.shape[0..<2].product.estimate * ((queries + tile - 1) / tile * tile)
+    let keyElements = w.k.shape[2].estimate * (w.q.shape[3].estimate + w.v.shape[3].estimate)
+    let packed = w.k.shape[0..<2].product.estimate * keyElements
+    return Double(rows * keyElements / machine.lanes) / 1.5 + Double(packed) / 2
+  }
+
   func scratch(for workload: Workload, knobs: Knobs, on machine: Machine) -> [TensorType] {
     declaredScratch(workload, knobs, machine)
   }

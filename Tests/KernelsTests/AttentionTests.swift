@@ -18,6 +18,8 @@ private struct AttentionCase {
   var isCausal = false
   var softcap = 0.0
   var isSymbolic = false
+  /// The number of keys is known only at run time, that of queries in advance, as in a decoder's step.
+  var isStep = false
   var headsInside = false
 
   /// `[batch, head, length, depth]`, in memory either so or as `[batch, length, head, depth]`.
@@ -28,8 +30,9 @@ private struct AttentionCase {
   }
 
   func check(knobs: [Knobs] = []) throws {
-    let (sq, sk): (Dim, Dim) = isSymbolic ? (.symbol("q"), .symbol("k")) : (Dim(queries), Dim(keys))
-    let sizes = isSymbolic ? ["q": queries, "k": keys] : [:]
+    let (sq, sk): (Dim, Dim) =
+      isSymbolic ? (.symbol("q"), .symbol("k")) : (Dim(queries), isStep ? .symbol("k") : Dim(keys))
+    let sizes = isSymbolic ? ["q": queries, "k": keys] : isStep ? ["k": keys] : [:]
     let seed = freshSeed()
     var generator = SeededGenerator(seed: seed)
     let maskView = mask.map { type in
@@ -95,6 +98,23 @@ private struct AttentionCase {
     }
   }
 
+  /// Few queries: pieces of 128 keys by default, groups of heads that fill tiles of rows and that do not.
+  @Test(arguments: [1, 2, 4]) func decode(queries: Int) throws {
+    for keys in [1, 7, 8, 127, 128, 129, 300] {
+      try AttentionCase(heads: 6, keyHeads: 2, queries: queries, keys: keys, isStep: true).check()
+    }
+    try AttentionCase(batch: 2, heads: 4, keyHeads: 1, queries: queries, keys: 150, depth: 13, valueDepth: 75).check()
+    try AttentionCase(
+      heads: 5, keyHeads: 1, queries: min(3, queries), keys: 200, mask: .bool, isCausal: true, softcap: 3, isStep: true,
+      headsInside: true
+    ).check()
+    for masksRows in [true, false] {
+      try AttentionCase(batch: 2, queries: queries, keys: 140, mask: .float32, masksRows: masksRows, isStep: true)
+        .check()
+    }
+    try AttentionCase(queries: queries, keys: 2, isCausal: true).check()
+  }
+
   @Test func softcap() throws {
     try AttentionCase(queries: 7, keys: 19, softcap: 2).check()
     try AttentionCase(queries: 13, keys: 40, mask: .float32, isCausal: true, softcap: 5, isSymbolic: true).check()
@@ -109,7 +129,8 @@ private struct AttentionCase {
         batch: size(2), heads: keyHeads * size(4), keyHeads: keyHeads, queries: size(30), keys: size(600),
         depth: size(70), valueDepth: size(70), mask: [nil, .bool, .float32].randomElement(using: &generator)!,
         masksRows: .random(using: &generator), isCausal: .random(using: &generator),
-        isSymbolic: .random(using: &generator), headsInside: .random(using: &generator)
+        isSymbolic: .random(using: &generator), isStep: .random(using: &generator),
+        headsInside: .random(using: &generator)
       ).check()
     }
   }

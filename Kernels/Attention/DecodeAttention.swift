@@ -1,0 +1,217 @@
+import TensorTypes
+import TileIR
+
+/// `y = softmax(cap(scale · q·kᵀ) + mask) · v` for so few queries that keys and values are read once and that takes all
+/// of the time: a step of a decoder.
+///
+/// Nothing is packed. The queries that share a key head are done together. The keys are cut into pieces, each a task
+/// with a softmax of its own, so that few heads still keep many workers busy; a second phase joins the pieces in their
+/// order (Dao et al., Flash-Decoding, 2023). The pieces' size does not depend on the number of workers, so neither
+/// does the result.
+struct DecodeAttention: KernelTemplate {
+  let name = "attention.decode"
+
+  /// Most queries of a head, and most queries that share a key head.
+  private static let most = (queries: 4, rows: 16)
+
+  func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
+    guard case .attention(let w) = workload, w.q.element.isFloat, let queries = w.q.shape[2].constant,
+      let heads = w.q.shape[1].constant, let keyHeads = w.k.shape[1].constant,
+      let depth = w.q.shape[3].constant, let valueDepth = w.v.shape[3].constant,
+      (1...Self.most.queries).contains(queries), keyHeads > 0, heads / keyHeads * queries <= Self.most.rows,
+      (1...512).contains(depth), (1...512).contains(valueDepth)
+    else { return nil }
+    return KnobSpace([("split", [64, 128, 256, 512, 1024]), ("unroll", [1, 2, 4, 8])])
+  }
+
+  func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs { ["split": 128, "unroll": 4] }
+
+  /// An fma a load, each row by itself.
+  func estimate(for workload: Workload, knobs: Knobs, on machine: Machine) -> Double {
+    guard case .attention(let w) = workload else { preconditionFailure("an attention workload") }
+    let rows = w.q.shape[0..<3].product.estimate
+    return Double(rows * w.k.shape[2].estimate * (w.q.shape[3].estimate + w.v.shape[3].estimate) / machine.lanes)
+  }
+
+  func scratch(for workload: Workload, knobs: Knobs, on machine: Machine) -> [TensorType] {
+    declaredScratch(workload, knobs, machine)
+  }
+
+  func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
+    guard case .attention(let w) = workload else { preconditionFailure("an attention workload") }
+    return DecodeProgram(w, knobs, machine).build()
+  }
+}
+
+/// Writes the program of `DecodeAttention`. A *row* is a query of one of the heads that share a key head, head by head.
+private struct DecodeProgram {
+  let w: AttentionWorkload
+  let lanes: Int
+  let split: Int
+  let unroll: Int
+  let element: ElementType
+  let (queryCount, group): (Int, Int)
+  /// Rows are taken `tileRows` at a time where they are weighted with values; the last tile may have too many.
+  let (rows, tileRows, paddedRows): (Int, Int, Int)
+  let (depth, valueDepth, paddedDepth): (Int, Int, Int)
+  /// Vectors of the values' depth in a register tile.
+  let vectors: Int
+  let b = TileBuilder("attention")
+  let (q, k, v, y): (TileBuffer, TileBuffer, TileBuffer, TileBuffer)
+  let scores: Scores
+  /// Of each piece, per row: largest score, sum of exponentials. Dimensions batch, key head, piece, 2, row.
+  let statistics: TileBuffer
+  /// Of each piece: weighted sums of values. Dimensions batch, key head, piece, row, depth.
+  let partial: TileBuffer
+  let (keys, zero): (Tile, Tile)
+
+  init(_ w: AttentionWorkload, _ knobs: Knobs, _ machine: Machine) {
+    guard let queries = w.q.shape[2].constant, let heads = w.q.shape[1].constant,
+      let keyHeads = w.k.shape[1].constant, let depth = w.q.shape[3].constant, let valueDepth = w.v.shape[3].constant
+    else { preconditionFailure("known sizes") }
+    (self.w, lanes, split, unroll) = (w, machine.lanes, knobs["split"], knobs["unroll"])
+    element = w.q.element.accumulator
+    (queryCount, group, rows) = (queries, heads / keyHeads, heads / keyHeads * queries)
+    let tiles = (rows + 3) / 4
+    tileRows = (rows + tiles - 1) / tiles
+    paddedRows = tiles * tileRows
+    (self.depth, self.valueDepth) = (depth, valueDepth)
+    paddedDepth = (depth + lanes - 1) / lanes * lanes
+    vectors = min(8, max(1, (machine.vectorRegisters - 4) / tileRows))
+    q = b.parameter("q", .input, w.q.buffer)
+    k = b.parameter("k", .input, w.k.buffer)
+    v = b.parameter("v", .input, w.v.buffer)
+    let mask = w.mask.map { [b] in b.parameter("mask", .input, $0.buffer) }
+    y = b.parameter("y", .output, w.output.buffer)
+    let outer: Shape = [w.k.shape[0], w.k.shape[1], w.k.shape[2].ceilDivided(by: Dim(split))]
+    statistics = b.parameter("statistics", .scratch, BufferType(element, outer + [2, Dim(paddedRows)]))
+    partial = b.parameter("partial", .scratch, BufferType(element, outer + [Dim(paddedRows), Dim(valueDepth)]))
+    (keys, zero) = (b.size(w.k.shape[2]), b.index(0))
+    scores = Scores(w: w, b: b, mask: mask, element: element, queries: b.index(queries), keys: keys)
+  }
+
+  func build() -> TileProgram {
+    let (batch, heads, keyHeads) = (b.size(w.q.shape[0]), b.size(w.q.shape[1]), b.size(w.k.shape[1]))
+    let work = max(1, min(split, w.k.shape[2].estimate) * rows * (depth + valueDepth) / 8)
+    b.parallel([batch, keyHeads, keys.ceilDivided(by: split)], grain: max(1, 16_384 / work)) { piece(i: $0) }
+    b.parallel([batch, heads], grain: max(1, 16_384 / (valueDepth * queryCount))) { i in
+      for query in 0..<queryCount { join(i[0], i[1], query) }
+    }
+    return b.finish()
+  }
+
+  // MARK: A piece
+
+  private func piece(i: [Tile]) {
+    let (outer, start) = ([TileBuffer.Index.at(i[0]), .at(i[1]), .at(i[2])], i[2] * split)
+    let count = (keys - start).minimum(b.index(split))
+    let scaled = b.allocate(BufferType(element, [Dim(paddedRows), Dim(paddedDepth)], space: .local))
+    let products = b.allocate(BufferType(element, [Dim(paddedRows), Dim(split)], space: .local))
+    b.loop(to: b.index(paddedRows)) { row in
+      let (head, query) = place(row, i[1])
+      let values = q.load(
+        [.at(i[0]), .at(head), .at(query), .span(zero, 0)], shape: [paddedDepth],
+        limits: [paddedDepth == depth ? nil : b.index(depth)])
+      scaled.store(values.cast(element) * b.constant(w.scale, element), [.at(row), .span(zero, 0)])
+    }
+    b.loop(to: count, step: lanes) { j in
+      b.loop(to: b.index(paddedRows)) { row in score(i, row, start + j, j, scaled, products) }
+    }
+    b.loop(to: b.index(paddedRows)) { exponentiate($0, count, products, outer) }
+    for first in stride(from: 0, to: paddedRows, by: tileRows) {
+      for column in stride(from: 0, to: valueDepth, by: vectors * lanes) {
+        let width = min(vectors * lanes, valueDepth - column)
+        let sum = b.accumulate(b.constant(0, element, [tileRows, width]), to: count, unroll: unroll) { j in
+          products.load([.span(b.index(first), 0), .at(j)], shape: [tileRows, 1])
+        } _: { j in
+          v.load([.at(i[0]), .at(i[1]), .at(start + j), .span(b.index(column), 1)], shape: [1, width]).cast(element)
+        }
+        partial.store(sum, outer + [.span(b.index(first), 0), .span(b.index(column), 1)])
+      }
+    }
+  }
+
+  /// Head and query of a row; rows past the last stand at the last one.
+  private func place(_ row: Tile, _ keyHead: Tile) -> (head: Tile, query: Tile) {
+    let row = row.minimum(b.index(rows - 1))
+    return (keyHead * group + row / queryCount, row % queryCount)
+  }
+
+  /// products[row, j...] = the row's query times each of a vector of keys, capped and masked.
+  private func score(
+    _ i: [Tile], _ row: Tile, _ key: Tile, _ j: Tile, _ scaled: TileBuffer, _ products: TileBuffer
+  ) {
+    let keyRows = (b.iota([lanes], dimension: 0) + key).minimum(keys - 1)
+    func adding(_ d: Tile, to sum: Tile, limit: Tile?) -> Tile {
+      let block = k.load(
+        [.at(i[0]), .at(i[1]), .gather(keyRows, 0), .span(d, 1)], shape: [lanes, lanes], limits: [nil, limit]
+      ).cast(element)
+      let query = scaled.load([.at(row), .span(d, 0)], shape: [lanes])
+      return block.fma(query, sum)
+    }
+    let whole = depth / lanes * lanes
+    var sum = b.constant(0, element, [lanes, lanes])
+    if whole > 0 {
+      sum =
+        b.loop(to: b.index(whole), step: lanes, carrying: [sum]) { d, sums in [adding(d, to: sums[0], limit: nil)] }[0]
+    }
+    if whole < depth { sum = adding(b.index(whole), to: sum, limit: b.index(depth - whole)) }
+    let (head, query) = place(row, i[1])
+    scores.store(
+      sum.transpose([1, 0]).reduce(.sum, dimension: 0),
+      at: Scores.Place(batch: i[0], head: head, query: query, key: key), to: products, [.span(row, 0), .span(j, 1)])
+  }
+
+  /// Makes exponentials of a row's scores; notes the largest score and their sum.
+  private func exponentiate(_ row: Tile, _ count: Tile, _ products: TileBuffer, _ outer: [TileBuffer.Index]) {
+    // Scores past the last key are −∞, up to a whole vector.
+    let span = Span(zero, (count + (lanes - 1)) / lanes * lanes, length: nil, multiple: lanes)
+    func partial(_ function: ReductionFunction) -> PartialReduction {
+      PartialReduction(
+        function: function, element: element, lanes: lanes, vectors: min(4, split / lanes), b: b,
+        ignoresNaN: function == .maximum)
+    }
+    func load(_ strip: Strip) -> Tile { products.load([.at(row), strip.index(0)], shape: [strip.count]) }
+    let maximum = partial(.maximum)
+    let largest = maximum.finish(maximum.adding(span, to: maximum.start()) { load($0) })
+    let shift = finite(largest)
+    let total = partial(.sum)
+    let sum = total.adding(span, to: total.start()) { strip in
+      let term = (load(strip) - shift).expOfNonPositive
+      products.store(term, [.at(row), strip.index(0)])
+      return term
+    }
+    statistics.store(largest, outer + [.at(zero), .at(row)])
+    statistics.store(total.finish(sum), outer + [.at(b.index(1)), .at(row)])
+  }
+
+  /// 0 for −∞, which is the largest score where nothing is seen: −∞ − −∞ would not be a number.
+  private func finite(_ largest: Tile) -> Tile {
+    largest.equal(b.constant(.float(-.infinity), element)).select(b.constant(0, element), largest)
+  }
+
+  // MARK: Joining
+
+  private func join(_ batch: Tile, _ head: Tile, _ query: Int) {
+    let row = head % group * queryCount + query
+    let keyHead = head / group
+    let pieces = keys.ceilDivided(by: split)
+    func statistic(_ piece: Tile, _ which: Int) -> Tile {
+      statistics.load([.at(batch), .at(keyHead), .at(piece), .at(b.index(which)), .at(row)], shape: [])
+    }
+    let largest = b.loop(to: pieces, carrying: [b.constant(.float(-.infinity), element)]) { piece, largest in
+      [largest[0].larger(statistic(piece, 0))]
+    }[0]
+    let shift = finite(largest)
+    let sums = b.loop(to: pieces, carrying: [b.constant(0, element), b.constant(0, element, [valueDepth])]) {
+      piece, sums in
+      let factor = (statistic(piece, 0) - shift).expOfNonPositive
+      let values = partial.load([.at(batch), .at(keyHead), .at(piece), .at(row), .span(zero, 0)], shape: [valueDepth])
+      return [factor.fma(statistic(piece, 1), sums[0]), values.fma(factor, sums[1])]
+    }
+    let none = b.constant(0, element)
+    let factor = sums[0].equal(none).select(none, sums[0].unary(.reciprocal))
+    y.store(
+      (sums[1] * factor).cast(w.output.element), [.at(batch), .at(head), .at(b.index(query)), .span(zero, 0)])
+  }
+}
