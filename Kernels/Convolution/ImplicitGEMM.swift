@@ -76,7 +76,7 @@ struct ImplicitGEMM: KernelTemplate {
   }
 
   /// Two multiplications of vectors a cycle, most of the time; copying the patch comes to some loads and stores for each
-  /// element of x.
+  /// element of x; the weights come from memory once.
   func estimate(for workload: Workload, knobs: Knobs, on machine: Machine) -> Double {
     guard case .convolution(let w) = workload else { preconditionFailure("a convolution") }
     let (channels, outputs) = (w.w.shape[w.w.rank - 2].constant!, w.w.shape[w.w.rank - 1].constant!)
@@ -84,6 +84,7 @@ struct ImplicitGEMM: KernelTemplate {
     let depth = w.w.shape[1..<(w.w.rank - 2)].product.estimate * channels
     let vectors = Double(w.positions * w.groups) / Double(machine.lanes)
     return vectors * (Double(columns * depth) / 2 / 0.85 + 3 * Double(w.strides.reduce(1, *) * channels))
+      + Double(w.groups * columns * depth * 4) / ConvolutionWorkload.bytesPerCycle
   }
 
   func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
@@ -110,6 +111,9 @@ extension ConvolutionWorkload {
 }
 
 extension ConvolutionWorkload {
+  /// What a core has of the memory's bandwidth for weights.
+  static let bytesPerCycle = 2.0
+
   /// Output positions: how many, or a guess.
   var positions: Int { epilogue.output.shape.dropLast().reduce(1) { $0 * $1.estimate } }
 }

@@ -110,7 +110,7 @@ struct WinogradShape {
     let inputVectors = Double(tiles * depth * passes / lanes)
     let outputVectors = Double(tiles * w.outputsPerGroup / lanes)
     let transforms = Double(points) * 3.5 * (inputVectors + outputVectors)
-    let weights = Double(points * depth * columns * 4) / 3
+    let weights = Double(points * depth * columns * 4) / ConvolutionWorkload.bytesPerCycle
     return Double(w.groups) * (multiplications + transforms + weights)
   }
 
