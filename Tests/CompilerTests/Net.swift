@@ -72,7 +72,8 @@ struct Net {
   mutating func relu(_ x: ValueID) throws -> ValueID { try binary(.maximum, x, 0) }
 
   /// The graph with these outputs. Mutating only so that arguments, which may add nodes, are evaluated before `self`.
-  mutating func returning(_ values: ValueID...) -> Graph {
+  mutating func returning(_ values: ValueID...) -> Graph { returning(all: values) }
+  mutating func returning(all values: [ValueID]) -> Graph {
     var copy = graph
     for (i, value) in values.enumerated() { copy.addOutput("y\(i)", value) }
     return copy

@@ -5,9 +5,18 @@ import TensorTypes
 /// meaning.
 public struct GraphPass: Sendable {
   public let name: String
-  let run: @Sendable (Graph) throws -> Graph
+  private let body: @Sendable (Graph, RecognitionLog?) throws -> Graph
 
-  init(_ name: String, _ run: @escaping @Sendable (Graph) throws -> Graph) { (self.name, self.run) = (name, run) }
+  init(_ name: String, _ run: @escaping @Sendable (Graph) throws -> Graph) {
+    (self.name, body) = (name, { graph, _ in try run(graph) })
+  }
+
+  /// A pass that has something to say of what it recognises.
+  init(_ name: String, logging run: @escaping @Sendable (Graph, RecognitionLog?) throws -> Graph) {
+    (self.name, body) = (name, run)
+  }
+
+  func run(_ graph: Graph, log: RecognitionLog? = nil) throws -> Graph { try body(graph, log) }
 }
 
 /// What to watch while passes run. `docs/debugging.md` lists the environment variables.
@@ -25,6 +34,8 @@ public struct PipelineOptions: Sendable {
   public var verifiesEach = false
   /// Gets each pass's name and the nanoseconds it took.
   public var reportTime: (@Sendable (String, UInt64) -> Void)?
+  /// Gets what was recognised and what nearly was.
+  public var recognition: RecognitionLog?
 
   public init() {}
 }
@@ -36,7 +47,7 @@ func run(_ passes: [GraphPass], on graph: Graph, options: PipelineOptions) throw
   var current = graph
   for (number, pass) in passes.enumerated() {
     let start = ContinuousClock.now
-    current = try pass.run(current)
+    current = try pass.run(current, log: options.recognition)
     if let report = options.reportTime {
       let time = (ContinuousClock.now - start).components
       report(pass.name, UInt64(time.seconds) * 1_000_000_000 + UInt64(time.attoseconds / 1_000_000_000))

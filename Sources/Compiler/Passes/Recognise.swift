@@ -3,9 +3,12 @@ import GraphIR
 extension GraphPass {
   /// Finds what exporters spell out (normalisations, activations, softmax, attention) and writes it as the op that a
   /// kernel computes in one go.
-  static let recognise = GraphPass("recognise") { graph in
-    try GraphRewriter.rewrite(graph, recognitionRules + simplificationRules)
-  }
+  static let recognise = GraphPass(
+    "recognise",
+    logging: { graph, log in
+      try GraphRewriter.rewrite(
+        graph, recognitionRules + simplificationRules, notes: log.map { RecognitionNotes($0, of: recognitionRules) })
+    })
 
   /// Multiplies constant factors into constant weights.
   static let foldScaleIntoWeights = GraphPass("foldScaleIntoWeights") { graph in
@@ -13,5 +16,6 @@ extension GraphPass {
   }
 }
 
-/// From the small to the large: attention looks for a softmax.
-let recognitionRules: [Rule] = normalizationRules + activationRules + softmaxRules + attentionRules + concatRules
+/// From the small to the large: attention looks for a softmax, its causal form for attention.
+let recognitionRules: [Rule] =
+  normalizationRules + activationRules + softmaxRules + attentionRules + causalRules + interleavingRules + concatRules

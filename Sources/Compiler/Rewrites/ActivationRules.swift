@@ -6,29 +6,51 @@ let activationRules: [Rule] = [
   Rule("x · ½ · (1 + erf(x / √2)) = gelu(x)", on: Elementwise.self) { g, op, x in
     guard let product = g.factors(op, x), product.values.count >= 2 else { return nil }
     for gate in product.values {
-      guard let argument = g.onePlus(.erf, gate), let scaled = g.form(argument).flatMap({ g.scaled($0) }),
-        g.isClose(scaled.1, 0.5.squareRoot()), g.isGated(op, x, by: gate, scaled.0)
-      else { continue }
-      return try g.build(.gelu(g.type(scaled.0).element), scaled.0)
+      guard let (error, argument) = g.onePlus(.erf, gate) else { continue }
+      guard let (source, scale) = g.form(argument).flatMap({ g.scaled($0) }), g.isClose(scale, 0.5.squareRoot()) else {
+        return g.missed(.gelu, at: error, "its argument, \(g.describe(argument)), is not x / √2")
+      }
+      guard g.isGated(op, x, by: gate, source) else {
+        let _: ValueID? = g.missed(.gelu, at: error, "multiplied by other things than x and ½")
+        continue
+      }
+      return try g.build(.gelu(g.type(source).element), source)
     }
     return nil
   },
   Rule("x · ½ · (1 + tanh(√(2/π) · (x + 0.044715 x³))) = gelu_tanh(x)", on: Elementwise.self) { g, op, x in
     guard let product = g.factors(op, x), product.values.count >= 2 else { return nil }
     for gate in product.values {
-      guard let argument = g.onePlus(.tanh, gate) else { continue }
-      for source in Set(product.values) where source != gate {
-        guard g.isCubicGELUArgument(argument, of: source), g.isGated(op, x, by: gate, source) else { continue }
-        return try g.build(.geluTanh(g.type(source).element), source)
+      guard let (tangent, argument) = g.onePlus(.tanh, gate) else { continue }
+      for source in Set(product.values).sorted() where source != gate && g.isCubicGELUArgument(argument, of: source) {
+        if g.isGated(op, x, by: gate, source) { return try g.build(.geluTanh(g.type(source).element), source) }
+        let _: ValueID? = g.missed(.gelu, at: tangent, "multiplied by other things than x and ½")
       }
+      let _: ValueID? = g.missed(
+        .gelu, at: tangent, "its argument, \(g.describe(argument)), is not √(2/π) · (x + 0.044715 x³) of a factor")
     }
     return nil
   },
   Rule("x · sigmoid(x) = silu(x)", on: Elementwise.self) { g, op, x in
     guard let form = Form(op, x) else { return nil }
     for (a, b) in form.operands(of: .multiply) {
-      guard let source = a.value, let gate = b.value, g.form(gate)?.operand(of: .sigmoid) == source else { continue }
-      return try g.build(.silu(g.type(source).element), source)
+      guard let source = a.value, let gate = b.value, let argument = g.form(gate)?.operand(of: .sigmoid) else {
+        continue
+      }
+      if argument == source { return try g.build(.silu(g.type(source).element), source) }
+      if g.derives(argument, from: source), g.form(argument).flatMap({ g.scaled($0) })?.0 != source {
+        return g.missed(.silu, at: gate, "of \(g.describe(argument)), which is neither x nor a multiple of it")
+      }
+    }
+    return nil
+  },
+  Rule("x · sigmoid(c · x) = quick_gelu(x)", on: Elementwise.self) { g, op, x in
+    guard let form = Form(op, x) else { return nil }
+    for (a, b) in form.operands(of: .multiply) {
+      guard let source = a.value, let gate = b.value, let argument = g.form(gate)?.operand(of: .sigmoid),
+        let (scaled, factor) = g.form(argument).flatMap({ g.scaled($0) }), scaled == source
+      else { continue }
+      return try g.build(.silu(g.type(source).element, slope: factor), source)
     }
     return nil
   },
@@ -48,10 +70,16 @@ let activationRules: [Rule] = [
 ]
 
 extension GraphRewriter {
-  /// `u`, if `value` is `1 + f(u)`.
-  fileprivate func onePlus(_ function: UnaryFunction, _ value: ValueID) -> ValueID? {
+  /// `f(u)` and `u`, if `value` is `1 + f(u)`.
+  fileprivate func onePlus(_ function: UnaryFunction, _ value: ValueID) -> (ValueID, ValueID)? {
     guard let (inner, one) = form(value)?.valueAndConstant(of: .add), one == 1 else { return nil }
-    return form(inner)?.operand(of: function)
+    return form(inner)?.operand(of: function).map { (inner, $0) }
+  }
+
+  /// Whether `value` is computed from `x` by a few elementwise ops.
+  fileprivate func derives(_ value: ValueID, from x: ValueID, depth: Int = 3) -> Bool {
+    guard depth > 0, let (_, operands) = producer(value, Elementwise.self) else { return false }
+    return operands.contains { $0 == x || derives($0, from: x, depth: depth - 1) }
   }
 
   /// Whether `op` computes `½ · x · gate`.
@@ -113,11 +141,12 @@ extension Expression {
     }
   }
 
-  /// `x · sigmoid(x)`
-  static func silu(_ type: ElementType) -> Expression {
+  /// `x · sigmoid(slope · x)`
+  static func silu(_ type: ElementType, slope: Double = 1) -> Expression {
     Expression(inputs: [type]) { e in
       let x = e.input(0)
-      let gate = e.unary(.sigmoid, x)
+      let argument = slope == 1 ? x : e.binary(.multiply, x, e.constant(slope, type))
+      let gate = e.unary(.sigmoid, argument)
       return e.binary(.multiply, x, gate)
     }
   }

@@ -7,12 +7,19 @@ import TensorTypes
 /// guard (`isNaN(p) ? 0 : p`) around the softmax, which is absorbed.
 let attentionRules: [Rule] = [
   Rule("softmax(q·kᵀ · scale + mask) · v = attention(q, k, v, mask)", on: MatMul.self) { g, op, x in
-    guard !op.transposeLeft, g.isUsedOnce(x[0]) || g.guarded(x[0]) != nil,
-      let (softmax, scores) = g.producer(g.guarded(x[0]) ?? x[0], Softmax.self), !softmax.logarithm,
-      softmax.axis == g.type(scores[0]).rank - 1, var pattern = try g.attentionScores(scores[0])
-    else { return nil }
+    let weights = g.guarded(x[0]) ?? x[0]
+    guard let (softmax, scores) = g.producer(weights, Softmax.self) else { return nil }
+    func miss(_ reason: @autoclosure () -> String) -> ValueID? { g.missed(.attention, at: weights, reason()) }
+    let rank = g.type(scores[0]).rank
+    if !g.isUsedOnce(x[0]) { return miss("its result has other readers than the product with the values") }
+    if op.transposeLeft { return miss("the product with the values reads it transposed") }
+    if softmax.logarithm { return miss("it is a logarithm") }
+    if softmax.axis != rank - 1 {
+      return miss("over dimension \(softmax.axis) of \(rank), attention's is over the last")
+    }
+    guard var pattern = try g.attentionScores(scores[0], for: weights) else { return nil }
     pattern.value = op.transposeRight ? try g.build(Transpose.ofMatrices(rank: g.type(x[1]).rank), x[1]) : x[1]
-    return try g.attention(pattern)
+    return try g.attention(pattern, for: weights)
   }
 ]
 
@@ -46,21 +53,31 @@ extension GraphRewriter {
   }
 
   /// The parts of `value = q·kᵀ · scale + mask`, the mask being last and there at most once.
-  fileprivate mutating func attentionScores(_ value: ValueID) throws -> AttentionPattern? {
+  /// - Parameter softmax: which reads them; the reason why they don't suit is noted under it.
+  fileprivate mutating func attentionScores(_ value: ValueID, for softmax: ValueID) throws -> AttentionPattern? {
     let shape = shape(value)
     var mask: AttentionPattern.Mask?
     var scale = 1.0
     var current = value
-    while isUsedOnce(current) {
+    while true {
+      if !isUsedOnce(current) {
+        return missed(.attention, at: softmax, "the scores have other readers (\(describe(current)))")
+      }
       if let (product, operands) = producer(current, MatMul.self) {
-        guard self.shape(current) == shape else { return nil }
+        guard self.shape(current) == shape else {
+          return missed(.attention, at: softmax, "the mask has more dimensions than the scores or larger ones")
+        }
         let (query, key) = (try withoutScale(operands[0]), try withoutScale(operands[1]))
         return AttentionPattern(
           query: query.value, queryIsTransposed: product.transposeLeft, key: key.value,
           keyIsTransposed: !product.transposeRight, value: operands[1],
           scale: scale * query.scale * key.scale, mask: mask)
       }
-      guard let form = form(current) else { return nil }
+      guard let form = form(current) else {
+        return missed(
+          .attention, at: softmax,
+          "the scores come from \(describe(current)); attention wants a product, scaled and masked at most")
+      }
       if let (inner, factor) = scaled(form) {
         // A mask would have to be scaled too if it came before.
         scale *= factor
@@ -68,10 +85,18 @@ extension GraphRewriter {
       } else if mask == nil, scale == 1, let (inner, found) = masked(form, shape) {
         (mask, current) = (found, inner)
       } else {
-        return nil
+        let reason = mask != nil ? "a second mask" : scale != 1 ? "a mask before the scale" : hiding(form)
+        return missed(.attention, at: softmax, "\(describe(current)): \(reason)")
       }
     }
-    return nil
+  }
+
+  /// Why `form` masks no scores.
+  private func hiding(_ form: Form) -> String {
+    guard case .select(_, let a, let b) = form, let number = a.constant ?? b.constant else {
+      return "neither a scale nor a mask of a product"
+    }
+    return "scores become \(number) where they are hidden, a mask's are below -1e30"
   }
 
   private func masked(_ form: Form, _ shape: Shape) -> (ValueID, AttentionPattern.Mask)? {
@@ -112,11 +137,14 @@ extension GraphRewriter {
   }
 
   /// Builds the attention; nil if ranks or sizes do not suit the op.
-  fileprivate mutating func attention(_ pattern: AttentionPattern) throws -> ValueID? {
+  fileprivate mutating func attention(_ pattern: AttentionPattern, for softmax: ValueID) throws -> ValueID? {
     let rank = type(pattern.query).rank
     guard (2...4).contains(rank), [pattern.key, pattern.value].allSatisfy({ type($0).rank == rank }),
       type(pattern.query).element.isFloat
-    else { return nil }
+    else {
+      let ranks = [pattern.query, pattern.key, pattern.value].map { "\(type($0))" }.joined(separator: ", ")
+      return missed(.attention, at: softmax, "queries, keys and values \(ranks), wanted of one rank from 2 to 4")
+    }
     var (query, key) = (pattern.query, pattern.key)
     if pattern.queryIsTransposed { query = try build(Transpose.ofMatrices(rank: rank), query) }
     if pattern.keyIsTransposed { key = try build(Transpose.ofMatrices(rank: rank), key) }
@@ -124,17 +152,21 @@ extension GraphRewriter {
     for i in operands.indices { operands[i] = try withFourDimensions(operands[i]) }
     let (q, k, v) = (shape(operands[0]), shape(operands[1]), shape(operands[2]))
     // A matrix product broadcasts outer dimensions, attention does not.
-    guard q[0] == k[0], k[0] == v[0], k[1] == v[1], q[1] == k[1] || divides(k[1], q[1]) else { return nil }
+    guard q[0] == k[0], k[0] == v[0], k[1] == v[1], q[1] == k[1] || divides(k[1], q[1]) else {
+      return missed(.attention, at: softmax, "batch and heads of queries \(q), keys \(k) and values \(v) differ")
+    }
     if let mask = pattern.mask {
       let value = try additiveOrSeen(mask, type(pattern.query).element)
       guard type(value).element == .bool || type(value).element == type(pattern.query).element,
         type(value).rank <= rank
-      else { return nil }
+      else { return missed(.attention, at: softmax, "a mask \(type(value))") }
       // One of lower rank is aligned at the innermost dimension, as it broadcasts.
       operands.append(rank == 3 && type(value).rank == 3 ? try withFourDimensions(value) : value)
     }
     let op = Attention(scale: pattern.scale)
-    guard let type = try? op.infer(operands.map { type($0) })[0] else { return nil }
+    guard let type = try? op.infer(operands.map { type($0) })[0] else {
+      return missed(.attention, at: softmax, "operands \(operands.map { type($0) })")
+    }
     let result = try build(op, operands)[0]
     switch rank {
     case 2: return try build(Reshape(Shape(type.shape[2...])), result)

@@ -8,9 +8,13 @@ let concatRules: [Rule] = [
     g, op, x in
     guard let whole = g.broadcastShape(x) else { return nil }
     for value in x where g.isUsedOnce(value) && g.shape(value) == whole {
-      guard let (concat, pieces) = g.producer(value, Concat.self), pieces.count == 2,
-        pieces.allSatisfy({ g.isCheap($0) && g.isWorthAKernel($0, concat.axis) })
-      else { continue }
+      guard let (concat, pieces) = g.producer(value, Concat.self), pieces.count == 2 else { continue }
+      guard pieces.allSatisfy({ g.isCheap($0) }) else { continue }
+      if let short = pieces.first(where: { !g.isWorthAKernel($0, concat.axis) }) {
+        guard pieces.contains(where: { g.form($0)?.operand(of: .negate) != nil }) else { continue }
+        return g.missed(
+          .rotary, at: value, "halves \(g.shape(short)): rows along its dimension are too short for vectors")
+      }
       var start = Dim(0)
       var results: [ValueID?] = []
       for piece in pieces {

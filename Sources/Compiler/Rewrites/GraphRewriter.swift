@@ -49,6 +49,8 @@ struct GraphRewriter {
   /// Nodes by what they compute, if equal ones are to be shared.
   private var shared: [Computation: [ValueID]]?
   private var pool: ConstantPool?
+  /// What recognition did, if someone wants to know.
+  private(set) var notes: RecognitionNotes?
 
   private struct Computation: Hashable {
     var op: AnyHashable
@@ -56,10 +58,16 @@ struct GraphRewriter {
   }
 
   /// The graph after one sweep of `rules`, without what no output needs.
-  /// - Parameter sharing: whether equal computations become one.
-  static func rewrite(_ source: Graph, _ rules: [Rule], sharing: Bool = false) throws -> Graph {
+  /// - Parameters:
+  ///   - sharing: whether equal computations become one.
+  ///   - notes: gets what was recognised and what nearly was.
+  static func rewrite(
+    _ source: Graph, _ rules: [Rule], sharing: Bool = false, notes: RecognitionNotes? = nil
+  ) throws -> Graph {
     var rewriter = GraphRewriter(source, rules, sharing: sharing)
+    rewriter.notes = notes
     try rewriter.sweep()
+    rewriter.notes?.conclude(rewriter.graph)
     return rewriter.graph.withoutDeadNodes()
   }
 
@@ -113,6 +121,7 @@ struct GraphRewriter {
         precondition(depth < 500, "rules that come to an end; \(rule.name) on \(op.mnemonic) does not")
         if let results = try rule.apply(&self, op, present) {
           check(rule, op, present, results)
+          if let notes, notes.rewrites.contains(rule.name) { notes.log.add(rule.name, at: origin ?? op.mnemonic) }
           return results
         }
       }

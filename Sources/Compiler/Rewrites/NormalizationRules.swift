@@ -6,17 +6,27 @@ import TensorTypes
 let normalizationRules: [Rule] = [
   Rule("(x - mean(x)) / sqrt(mean((x - mean(x))²) + ε) = layer_norm(x)", on: Elementwise.self) { g, op, x in
     guard let form = Form(op, x), let (numerator, variance, epsilon) = g.standardised(form),
-      let (square, axes) = g.mean(variance), g.isSquare(square, of: numerator),
+      let (square, axes) = g.mean(variance),
       case .binary(.subtract, .value(let source), .value(let middle))? = g.form(numerator),
-      let (averaged, sameAxes) = g.mean(middle), averaged == source, sameAxes == axes
+      let (averaged, sameAxes) = g.mean(middle)
     else { return nil }
-    return try g.normalised(source, axes, epsilon, .layer)
+    if averaged != source { return g.missed(.normalization, at: variance, "the mean that is taken away is not of x") }
+    if sameAxes != axes {
+      return g.missed(.normalization, at: variance, "variance over dimensions \(axes), mean over \(sameAxes)")
+    }
+    guard g.isSquare(square, of: numerator) else {
+      return g.missed(.normalization, at: variance, "the mean is not of the square of what is divided")
+    }
+    return try g.normalised(source, axes, epsilon, .layer, for: variance)
   },
   Rule("x / sqrt(mean(x²) + ε) = rms_norm(x)", on: Elementwise.self) { g, op, x in
     guard let form = Form(op, x), let (source, variance, epsilon) = g.standardised(form),
-      let (square, axes) = g.mean(variance), g.isSquare(square, of: source)
+      let (square, axes) = g.mean(variance)
     else { return nil }
-    return try g.normalised(source, axes, epsilon, .rms)
+    guard g.isSquare(square, of: source) else {
+      return g.missed(.normalization, at: variance, "the mean is not of the square of what is divided")
+    }
+    return try g.normalised(source, axes, epsilon, .rms, for: variance)
   },
   Rule("layer_norm(x, s, b) * c = layer_norm(x, s * c, b * c)", on: Elementwise.self) { g, op, x in
     guard let form = Form(op, x), let (inner, c) = g.valueAndTensor(form, .multiply), g.isUsedOnce(inner),
@@ -32,17 +42,20 @@ let normalizationRules: [Rule] = [
   },
   Rule("reshape(instance_norm(reshape(x))) = group_norm(x)", on: Reshape.self) { g, op, x in
     guard g.isUsedOnce(x[0]), let (norm, operands) = g.producer(x[0], GroupNorm.self),
-      norm.layout == .channelsFirst, let scale = g.tensor(operands[1]), let bias = g.tensor(operands[2]),
-      scale.isFilled(with: 1), bias.isFilled(with: 0),
-      let (_, source) = g.producer(operands[0], Reshape.self), g.shape(source[0]) == op.shape, op.shape.count >= 2
+      norm.layout == .channelsFirst, let (_, source) = g.producer(operands[0], Reshape.self), op.shape.count >= 2
     else { return nil }
+    guard let scale = g.tensor(operands[1]), let bias = g.tensor(operands[2]), scale.isFilled(with: 1),
+      bias.isFilled(with: 0)
+    else { return g.missed(.groupNorm, at: x[0], "the inner norm has a scale or a bias of its own") }
     let inner = g.shape(operands[0])
     // Each channel of the reshaped tensor is to be a group of the original's, on the same image.
     guard inner[0] == op.shape[0], inner[1] == Dim(norm.groups), let channels = op.shape[1].constant,
       channels % norm.groups == 0
-    else { return nil }
+    else { return g.missed(.groupNorm, at: x[0], "\(op.shape) as \(inner): its rows are not groups of channels") }
     let parameters = [1.0, 0.0].map { g.constant(.filled(scale.element, [channels], $0)) }
-    return try g.build(GroupNorm(groups: norm.groups, epsilon: norm.epsilon), source[0], parameters[0], parameters[1])
+    // What it was reshaped from may have had more dimensions of space: they follow the channels all the same.
+    let image = try g.build(Reshape(op.shape), source[0])
+    return try g.build(GroupNorm(groups: norm.groups, epsilon: norm.epsilon), image, parameters[0], parameters[1])
   },
   Rule("group_norm(x, s, b) * c = group_norm(x, s * c, b * c)", on: Elementwise.self) { g, op, x in
     guard let form = Form(op, x), let (inner, c) = g.valueAndTensor(form, .multiply), g.isUsedOnce(inner),
@@ -94,12 +107,16 @@ extension GraphRewriter {
 
   /// `x` normalised over `axes`, with scale 1; nil unless they are the innermost dimensions, of known sizes.
   fileprivate mutating func normalised(
-    _ x: ValueID, _ axes: [Int], _ epsilon: Double, _ kind: LayerNorm.Kind
+    _ x: ValueID, _ axes: [Int], _ epsilon: Double, _ kind: LayerNorm.Kind, for variance: ValueID
   ) throws -> ValueID? {
     let type = type(x)
-    guard let axis = axes.first, axes == Array(axis..<type.rank) else { return nil }
+    guard let axis = axes.first, axes == Array(axis..<type.rank) else {
+      return missed(.normalization, at: variance, "over dimensions \(axes) of \(type.rank); wanted are the innermost")
+    }
     let sizes = type.shape[axis...].compactMap(\.constant)
-    guard sizes.count == axes.count, type.element.isFloat else { return nil }
+    guard sizes.count == axes.count, type.element.isFloat else {
+      return missed(.normalization, at: variance, "over dimensions of sizes that are not known, of \(type)")
+    }
     let scale = constant(.filled(type.element, sizes, 1))
     return try build(LayerNorm(axis: axis, epsilon: epsilon, kind: kind), x, scale)
   }

@@ -5,8 +5,15 @@ import TensorTypes
 let softmaxRules: [Rule] = [
   Rule("exp(x - max(x)) / Σ exp(x - max(x)) = softmax(x)", on: Elementwise.self) { g, op, x in
     guard case .binary(.divide, .value(let power), .value(let sum))? = Form(op, x),
-      let axis = g.reducedAxis(sum, .sum, of: power), let shifted = g.form(power)?.operand(of: .exp)
+      let shifted = g.form(power)?.operand(of: .exp), let (total, summed) = g.producer(sum, Reduce.self),
+      total.function == .sum
     else { return nil }
+    guard let axis = g.reducedAxis(sum, .sum, of: power) else {
+      let reason =
+        summed[0] != power
+        ? "the sum is not of the exponentials" : "over dimensions \(total.axes); softmax's is over one"
+      return g.missed(.softmax, at: power, reason)
+    }
     return try g.build(Softmax(axis: axis), g.unshifted(shifted, axis))
   },
   Rule("exp(x - max(x)) · (1 / Σ exp(x - max(x))) = softmax(x)", on: Elementwise.self) { g, op, x in

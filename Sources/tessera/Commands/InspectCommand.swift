@@ -17,6 +17,10 @@ struct InspectCommand: ParsableCommand {
   @Option(help: "How to print: \(OutputFormat.allCases.map(\.rawValue).joined(separator: " or ")).")
   var format = OutputFormat.text
 
+  @Flag(
+    help: "Show which patterns are recognised in the model's graph (attention, norms, activations), and which nearly.")
+  var fusions = false
+
   struct Report: Encodable {
     struct Port: Encodable {
       var name: String
@@ -43,6 +47,10 @@ struct InspectCommand: ParsableCommand {
   }
 
   func run() throws {
+    if fusions {
+      let report = try FusionReport(path: model)
+      return format == .json ? try Console.print(json: report) : Console.print(report.text)
+    }
     if model.hasSuffix(".so") {
       let report = try LibraryReport(path: model)
       return format == .json ? try Console.print(json: report) : Console.print(report.text)

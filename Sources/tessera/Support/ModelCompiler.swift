@@ -9,11 +9,17 @@ import TesseraRuntime
 /// From a model's file to a library, as `compile`, `verify` and `run --list` do it.
 enum ModelCompiler {
   /// The model at `path` as an optimised graph.
-  /// - Parameter shapes: sizes by inputs' names, in place of what the model leaves open.
-  static func graph(_ path: String, shapes: [String: [Int]] = [:]) throws -> Graph {
+  /// - Parameters:
+  ///   - shapes: sizes by inputs' names, in place of what the model leaves open.
+  ///   - recognition: gets what was recognised in the graph.
+  static func graph(
+    _ path: String, shapes: [String: [Int]] = [:], recognition: RecognitionLog? = nil
+  ) throws -> Graph {
     try inFile(path) {
       let model = try ONNXModelReader.read(path: path)
-      return try optimise(try importModel(model, shapes: shapes))
+      var options = PipelineOptions.fromEnvironment()
+      options.recognition = recognition
+      return try optimise(try importModel(model, shapes: shapes), options: options)
     }
   }
 
