@@ -21,6 +21,7 @@ struct ImplicitGEMM: KernelTemplate {
       ("tileH", [1, 2, 3, 4, 6, 7, 8, 12, 14, 16, 24, 28, 32]),
       ("tileW", [1, 6, 7, 8, 12, 14, 16, 24, 28, 32, 48, 56, 64, 96, 128]),
       ("nc", [1, 2, 3, 4, 6, 8, 12, 16, 32, 64]), ("unroll", [1, 2, 4, 8]),
+      ("prefetch", PanelPrefetch.choices),
     ]) { knobs in tiles.contains(RegisterTile(rows: knobs["mr"], columns: knobs["nr"])) }
   }
 
@@ -52,7 +53,10 @@ struct ImplicitGEMM: KernelTemplate {
       let rectangles = ((h + tileH - 1) / tileH) * ((width + tileW - 1) / tileW) * (w.x.shape[0].constant ?? 1)
       while nc > 1, rectangles * ((panels + nc - 1) / nc) < 8 { nc = (nc + 1) / 2 }
     }
-    return ["mr": tile.rows, "nr": tile.columns, "tileH": tileH, "tileW": tileW, "nc": nc, "unroll": 4]
+    return [
+      "mr": tile.rows, "nr": tile.columns, "tileH": tileH, "tileW": tileW, "nc": nc, "unroll": 4,
+      "prefetch": PanelPrefetch.blocks(passing: tileH * tileW / tile.rows),
+    ]
   }
 
   /// The size of equal parts of `size`, none over `most`.
@@ -136,6 +140,8 @@ private struct ConvolutionProgram {
   let (tileH, tileW): (Int, Int)
   let columnsPerTask: Int
   let unroll: Int
+  /// Blocks of positions that fetch a share of the next panel each.
+  let prefetchBlocks: Int
   let b: TileBuilder
   let x: TileBuffer
   let packing: WeightPacking
@@ -155,6 +161,7 @@ private struct ConvolutionProgram {
     (tileH, tileW) = (knobs["tileH"], knobs["tileW"])
     columnsPerTask = knobs["nc"] * nr
     unroll = knobs["unroll"]
+    prefetchBlocks = knobs["prefetch"]
     (channels, outputs) = (w.w.shape[4].constant!, w.w.shape[5].constant!)
     taps = (1...3).map { w.w.shape[$0].constant! }
     b = TileBuilder("convolution")
@@ -283,6 +290,9 @@ private struct ConvolutionProgram {
     let (firstRow, firstColumn) = (row * w.strides[1], place * (w.strides[2] * channels))
     let panel = j / nr
     let zero = b.index(0)
+    let prefetch = PanelPrefetch(
+      panels: panels, matrix: task.group, panel: (panel + 1).minimum(b.index((outputs - 1) / nr)), start: from * run,
+      count: (to - from) * run, blocks: prefetchBlocks, block: i / mr)
     let perRow = taps[2] * channels / run
     // One loop over runs; loops over each dimension would cost more than the divisions by constants.
     return b.loop(from: from, to: to, carrying: [initial]) { number, carried in
@@ -293,7 +303,9 @@ private struct ConvolutionProgram {
       let start = number * run
       return [
         b.accumulate(carried[0], to: b.index(run), unroll: unroll) { k in
-          task.patch.load([.gather(rows.reshape([mr]), 0), .gather(columns.reshape([mr]), 0), .at(k)], shape: [mr, 1])
+          prefetch.advance((number - from) * run + k, in: b)
+          return task.patch.load(
+            [.gather(rows.reshape([mr]), 0), .gather(columns.reshape([mr]), 0), .at(k)], shape: [mr, 1])
         } _: { k in
           panels.load([.at(task.group), .at(panel), .at(start + k), .span(zero, 1)], shape: [1, nr])
         }

@@ -145,13 +145,16 @@ struct MatmulProgram {
       let initial = partial?.load(slot, shape: [mr, nr]) ?? b.constant(0, .float32, [mr, nr])
       let rows = rowIndices(i)
       let panel = j / nr
+      let matrix = w.b.strides[0] == 0 ? zeroIndex : batch
+      let prefetch = PanelPrefetch(
+        panels: panels, matrix: matrix, panel: (panel + 1).minimum((n - 1) / nr), start: start, count: count,
+        blocks: knobs["prefetch"], block: blockRow)
       let sum = b.accumulate(initial, to: count, unroll: knobs["unroll"]) { step in
+        prefetch.advance(step, in: b)
         if let packed { return packed.load([.at(blockRow), .at(step), .span(zeroIndex, 0)], shape: [mr, 1]) }
         return a.load([.at(batch), .gather(rows, 0), .at(start + step)], shape: [mr, 1])
       } _: { step in
-        panels.load(
-          [.at(w.b.strides[0] == 0 ? zeroIndex : batch), .at(panel), .at(start + step), .span(zeroIndex, 1)],
-          shape: [1, nr])
+        panels.load([.at(matrix), .at(panel), .at(start + step), .span(zeroIndex, 1)], shape: [1, nr])
       }
       guard let partial else { return finish(sum, batch, i, j) }
       b.when((start + count).less(k)) {

@@ -22,6 +22,7 @@ struct PackedMatmul: KernelTemplate {
       ("mr", Set(tiles.map(\.rows)).sorted()), ("nr", Set(tiles.map(\.columns)).sorted()),
       ("mc", [1, 2, 4, 8, 12, 16, 20, 24, 32, 48, 64]), ("nc", [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64]),
       ("kc", [128, 192, 256, 320, 384, 512, 768, 1024, 1 << 30]), ("packA", [0, 1]), ("unroll", [1, 2, 4, 8]),
+      ("prefetch", PanelPrefetch.choices),
       ("skinnyPanels", [1, 2, 3, 4, 6, 8]), ("skinnyUnroll", [1, 2, 4, 8]),
     ]) { knobs in tiles.contains(RegisterTile(rows: knobs["mr"], columns: knobs["nr"])) }
   }
@@ -36,9 +37,10 @@ struct PackedMatmul: KernelTemplate {
     // A panel's piece takes half of the level-1 cache.
     let pieces = max(1, (k * tile.columns * 4 + machine.cacheBytes[0] * 5 / 8 - 1) / (machine.cacheBytes[0] * 5 / 8))
     let kc = pieces == 1 ? 1 << 30 : ((k + pieces - 1) / pieces + 7) / 8 * 8
-    // Rows: a's block in half of the level-2 cache, and enough tasks for a few workers.
+    // Rows: a's block in a fifth of the level-2 cache, which panels and results pass through, and enough tasks for a
+    // few workers.
     let depth = min(kc, k)
-    var mc = max(1, min(24, machine.cacheBytes[1] / 2 / (depth * tile.rows * 4)))
+    var mc = max(1, min(24, machine.cacheBytes[1] / 5 / (depth * tile.rows * 4)))
     if let m { mc = max(1, min(mc, (m + tile.rows - 1) / tile.rows)) }
     let rowTasks = m.map { ($0 + mc * tile.rows - 1) / (mc * tile.rows) } ?? 2
     var nc = min(panels, 32)
@@ -48,6 +50,7 @@ struct PackedMatmul: KernelTemplate {
     let packs = nc * tile.columns >= 96 && mc > 1 && w.a.strides[2] == 1 && w.a.shape[1].estimate >= 128
     return [
       "mr": tile.rows, "nr": tile.columns, "mc": mc, "nc": nc, "kc": kc, "packA": packs ? 1 : 0, "unroll": 4,
+      "prefetch": PanelPrefetch.blocks(passing: min(mc, w.a.shape[1].estimate / tile.rows)),
       "skinnyPanels": SkinnyMatmul.panels(rows: m ?? 1, tile, panels, on: machine), "skinnyUnroll": 2,
     ]
   }

@@ -10,6 +10,7 @@ extension Operation {
     case .select(let x, let y, let z), .fma(let x, let y, let z), .dot(let x, let y, let z): [x, y, z]
     case .load(let access, _): access.operands
     case .store(let x, let access): [x] + access.operands
+    case .prefetch(let access): access.operands
     case .loop(let loop): [loop.lower, loop.upper] + loop.initial + loop.yields
     case .conditional(let condition, _, _): [condition]
     }
@@ -21,7 +22,7 @@ extension Operation {
     case .loop(let loop): [loop.body]
     case .conditional(_, let then, let otherwise): [then, otherwise]
     case .size, .constant, .iota, .unary, .binary, .select, .fma, .cast, .bitcast, .broadcast, .reshape, .transpose,
-      .reduce, .dot, .load, .store, .allocate, .barrier:
+      .reduce, .dot, .load, .store, .prefetch, .allocate, .barrier:
       []
     }
   }

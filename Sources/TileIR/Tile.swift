@@ -145,4 +145,9 @@ public struct TileBuffer {
     precondition(tile.element == type.element, "a tile of \(type.element), not \(tile.element)")
     builder.emit(.store(tile.value, access(indices, rank: tile.shape.count, limits: limits)))
   }
+
+  /// Brings the element's line of memory nearer. Costs an instruction.
+  public func prefetch(_ indices: [Tile]) {
+    builder.emit(.prefetch(access(indices.map { .at($0) }, rank: 0, limits: [])))
+  }
 }

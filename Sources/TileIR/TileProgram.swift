@@ -142,6 +142,9 @@ public struct Operation: Hashable, Sendable {
 
     case load(Access, fill: Scalar)
     case store(TileValue, Access)
+    /// Brings the line of memory that holds an element nearer, and has no other effect. Indices count from the buffer's
+    /// start; one may pass the end of its dimension as long as the element lies in the buffer.
+    case prefetch(Access)
     /// A buffer in `local` or `shared` memory.
     case allocate
 

@@ -67,6 +67,7 @@ public struct TileRewriter {
     case .dot(let accumulator, let a, let b): emit(.dot(accumulator: new(accumulator), new(a), new(b)), operation)
     case .load(let access, let fill): emit(.load(mapped(access), fill: fill), operation)
     case .store(let x, let access): builder.emit(.store(new(x), mapped(access)))
+    case .prefetch(let access): builder.emit(.prefetch(mapped(access)))
     case .barrier: builder.barrier()
     case .allocate:
       guard case .buffer(let type) = program[operation.results[0]] else {
@@ -140,8 +141,8 @@ extension Operation.Kind {
     case .fma: .fma(x[0], x[1], x[2])
     case .cast: .cast(x[0])
     case .bitcast: .bitcast(x[0])
-    case .size, .constant, .iota, .broadcast, .reshape, .transpose, .reduce, .dot, .load, .store, .allocate, .loop,
-      .conditional, .barrier:
+    case .size, .constant, .iota, .broadcast, .reshape, .transpose, .reduce, .dot, .load, .store, .prefetch, .allocate,
+      .loop, .conditional, .barrier:
       preconditionFailure("an elementwise operation")
     }
   }

@@ -9,6 +9,7 @@ extension KernelLowering {
     switch operation.kind {
     case .allocate: allocate(operation.results[0])
     case .store(let value, let access): store(registers(value), access)
+    case .prefetch(let access): prefetch(access)
     case .loop(let loop): lower(loop, results: operation.results)
     case .conditional(let condition, let then, let otherwise): lower(condition, then, otherwise)
     case .barrier: break  // lanes of a grid iteration are one thread here
@@ -45,7 +46,8 @@ extension KernelLowering {
     case .reduce(let function, let x, let dimension): return reduce(function, registers(x), dimension: dimension)
     case .dot(let accumulator, let a, let b): return dot(registers(accumulator), registers(a), registers(b))
     case .load(let access, let fill): return load(access, fill: fill, element, shape)
-    case .store, .allocate, .loop, .conditional, .barrier: preconditionFailure("an operation with one tile as result")
+    case .store, .prefetch, .allocate, .loop, .conditional, .barrier:
+      preconditionFailure("an operation with one tile as result")
     }
   }
 

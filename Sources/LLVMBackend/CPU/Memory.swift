@@ -172,6 +172,13 @@ extension KernelLowering {
     }
   }
 
+  /// Into the level-1 cache.
+  func prefetch(_ access: Access) {
+    let (_, placement) = place(access, [])
+    let (reading, locality, data) = (e.constant32(0), e.constant32(3), e.constant32(1))
+    _ = e.intrinsic("llvm.prefetch", [e.pointer], [placement.base, reading, locality, data])
+  }
+
   /// Eight bytes on the stack where untouched elements are read from and written to.
   private func spareSlot() -> LLVMValueRef {
     if let spare { return spare }

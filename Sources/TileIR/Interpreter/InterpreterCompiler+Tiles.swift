@@ -41,7 +41,7 @@ extension InterpreterCompiler {
       return moving(source, permutation.map { strides[$0] }, result)
     case .reduce(let function, let x, let dimension): return reduction(function, slot(x), dimension, result)
     case .dot(let z, let x, let y): return dot(slot(z), slot(x), slot(y), result)
-    case .size, .load, .store, .allocate, .loop, .conditional, .barrier:
+    case .size, .load, .store, .prefetch, .allocate, .loop, .conditional, .barrier:
       preconditionFailure("an operation on tiles")
     }
   }

@@ -78,6 +78,7 @@ struct InterpreterCompiler {
         try add(otherwise, phases: phases)
         code.instructions[skip] = .jump(code.instructions.count)
       case .barrier: code.instructions.append(.barrier)
+      case .prefetch: break
       case .allocate: try addAllocation(operation.results[0])
       case .load(let access, let fill): addLoad(access, fill: fill, into: place(operation.results[0]), operation)
       case .store(let value, let access): addStore(slot(value), access, operation)

@@ -100,7 +100,7 @@ struct TilePrinter {
         depth -= 1
         line("}")
       case .size, .constant, .iota, .unary, .binary, .select, .fma, .cast, .bitcast, .broadcast, .reshape, .transpose,
-        .reduce, .dot, .load, .store, .allocate, .barrier:
+        .reduce, .dot, .load, .store, .prefetch, .allocate, .barrier:
         line(header(operation))
       }
     }
@@ -112,7 +112,7 @@ struct TilePrinter {
     let results = operation.results.isEmpty ? "" : list(operation.results) + " = "
     let isTyped: Bool
     switch operation.kind {
-    case .store, .loop, .conditional, .barrier: isTyped = false
+    case .store, .prefetch, .loop, .conditional, .barrier: isTyped = false
     case .size, .constant, .iota, .unary, .binary, .select, .fma, .cast, .bitcast, .broadcast, .reshape, .transpose,
       .reduce, .dot, .load, .allocate:
       isTyped = true
@@ -140,6 +140,7 @@ struct TilePrinter {
     case .dot(let z, let x, let y): "dot \(list([z, x, y]))"
     case .load(let access, let fill): "load \(accessText(access)) fill \(fill)"
     case .store(let x, let access): "store \(name(x)), \(accessText(access))"
+    case .prefetch(let access): "prefetch \(accessText(access))"
     case .allocate: "allocate"
     case .loop(let loop): loopText(loop)
     case .conditional(let condition, _, _): "if \(name(condition))"

@@ -187,6 +187,9 @@ struct TileParser {
         throw scanner.failure("a tile is stored, not a buffer")
       }
       return Operation(.store(value, try access(rank: shape.count)), results: [])
+    case "prefetch":
+      guard results.isEmpty else { throw scanner.failure("a prefetch gives nothing") }
+      return Operation(.prefetch(try access(rank: 0)), results: [])
     case "barrier":
       guard results.isEmpty else { throw scanner.failure("a barrier gives nothing") }
       return Operation(.barrier, results: [])

@@ -161,6 +161,12 @@ struct TileVerifier {
       try require(operation.results.isEmpty, .results, "\(operation.results.count) results")
       let type = try tile(value)
       try checkAccess(access, element: type.element, shape: type.shape, isStore: true)
+    case .prefetch(let access):
+      try require(operation.results.isEmpty, .results, "\(operation.results.count) results")
+      guard case .buffer(let type) = program[access.buffer] else {
+        throw violated(.operandKind, "%\(access.buffer.index) is \(program[access.buffer])")
+      }
+      try checkAccess(access, element: type.element, shape: [], isStore: false)
     case .allocate:
       let result = try onlyResult(operation)
       guard case .buffer(let type) = program[result], type.space != .global else {

@@ -53,7 +53,8 @@ public enum TileRule: Int, Hashable, Sendable, CaseIterable {
     case .parameters: "the first values are the parameters, all of them global buffers"
     case .singleDefinition: "a value is defined at most once and has a type"
     case .dominance: "an operand is defined above its use, in the same block or one around it"
-    case .results: "stores, barriers and conditionals have no result, loops one a carried value, all else one"
+    case .results:
+      "stores, prefetches, barriers and conditionals have no result, loops one a carried value, all else one"
     case .tileShape: "a tile has at most 8 dimensions, each at least 1, and at most 2^24 elements"
     case .bufferShape: "a buffer has at most 8 dimensions and a stride for each"
     case .operandKind: "a buffer stands where memory is accessed, a tile everywhere else"

@@ -35,7 +35,7 @@ extension TileVerifier {
       try checkAccess(access, element: element, shape: shape, isStore: false)
     case .cast, .bitcast, .broadcast, .reshape, .transpose, .reduce, .dot:
       try checkRearrangement(kind, element, shape)
-    case .store, .allocate, .loop, .conditional, .barrier:
+    case .store, .prefetch, .allocate, .loop, .conditional, .barrier:
       preconditionFailure("an operation that makes one tile")
     }
   }
@@ -75,8 +75,8 @@ extension TileVerifier {
         function.combiner.accepts(element), .functionDomain, "\(function.rawValue) of \(element.rawValue)")
     case .dot(let accumulator, let a, let b):
       try checkDot(accumulator, a, b, element, shape)
-    case .size, .constant, .iota, .unary, .binary, .select, .fma, .load, .store, .allocate, .loop, .conditional,
-      .barrier:
+    case .size, .constant, .iota, .unary, .binary, .select, .fma, .load, .store, .prefetch, .allocate, .loop,
+      .conditional, .barrier:
       preconditionFailure("an operation that rearranges or contracts")
     }
   }

@@ -17,7 +17,7 @@ extension TileVerifier {
         }
       }
     case .allocate: throw violated(.localPlacement, "memory allocated outside of loops")
-    case .store, .conditional, .barrier: throw violated(.topLevel, "it makes none")
+    case .store, .prefetch, .conditional, .barrier: throw violated(.topLevel, "it makes none")
     }
   }
 
@@ -134,7 +134,7 @@ extension TileVerifier {
               false
             }
           }
-        case .load, .store, .allocate, .loop, .conditional, .barrier: false
+        case .load, .store, .prefetch, .allocate, .loop, .conditional, .barrier: false
         }
       try require(allowed, .phaseNest, TilePrinter.firstLine(operation, program))
     }
