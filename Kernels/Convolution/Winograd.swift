@@ -25,6 +25,7 @@ struct Winograd: KernelTemplate {
       ("m", [2, 4]), ("mr", Set(tiles.map(\.rows)).sorted()), ("nr", Set(tiles.map(\.columns)).sorted()),
       ("tiles", [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24]), ("panels", [1, 2, 3, 4, 6, 8]),
       ("nc", [1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 64, 80]), ("unroll", [1, 2, 4, 8]),
+      ("prefetch", PanelPrefetch.choices),
     ]) { knobs in tiles.contains(RegisterTile(rows: knobs["mr"], columns: knobs["nr"])) }
   }
 
@@ -136,6 +137,7 @@ struct WinogradShape {
     return [
       "m": transform.outputs, "mr": register.rows, "nr": register.columns, "tiles": blocks,
       "panels": inCache >= blocks ? 1 : min(2, columns), "nc": columns, "unroll": 4,
+      "prefetch": PanelPrefetch.blocks(passing: blocks),
     ]
   }
 }

@@ -11,6 +11,8 @@ struct WinogradProgram {
   /// Tiles and output channels of a task, panels of a pass.
   private let (tilesPerTask, columnsPerTask, columnsPerPass): (Int, Int, Int)
   private let unroll: Int
+  /// Blocks of tiles that fetch a share of the weights to come each.
+  private let prefetchBlocks: Int
   private let b: TileBuilder
   private let arithmetic: VectorArithmetic
   private let x: TileBuffer
@@ -34,6 +36,7 @@ struct WinogradProgram {
     columnsPerTask = knobs["nc"] * nr
     columnsPerPass = min(knobs["panels"], knobs["nc"]) * nr
     unroll = knobs["unroll"]
+    prefetchBlocks = knobs["prefetch"]
     b = TileBuilder("winograd")
     arithmetic = VectorArithmetic(b: b, machine: machine)
     x = b.parameter("x", .input, w.x.buffer)
@@ -169,9 +172,11 @@ struct WinogradProgram {
           let sum = b.loop(to: b.index(w.taps[0]), carrying: [b.constant(0, .float32, [mr, nr])]) { tap, carried in
             let matrix = tap * points + point
             let first = matrix * channels
+            let prefetch = following(first, group, column, from: from, to: to, row: row)
             return [
               b.accumulate(carried[0], to: b.index(channels), unroll: unroll) { k in
-                transformed.load([.at(matrix), .span(row, 0), .at(k)], shape: [mr, 1])
+                prefetch.advance(k, in: b)
+                return transformed.load([.at(matrix), .span(row, 0), .at(k)], shape: [mr, 1])
               } _: { k in
                 panels.load([.at(group), .at(column / nr), .at(first + k), .span(zero, 1)], shape: [1, nr])
               }
@@ -181,6 +186,19 @@ struct WinogradProgram {
         }
       }
     }
+  }
+
+  /// What comes after the weights of one point and panel: the next panel's of the pass, or the next point's.
+  private func following(_ first: Tile, _ group: Tile, _ column: Tile, from: Tile, to: Tile, row: Tile)
+    -> PanelPrefetch
+  {
+    let count = b.index(channels)
+    let isLast = to.lessEqual(column + nr)
+    let last = w.taps[0] * points * channels - channels
+    return PanelPrefetch(
+      panels: panels, matrix: group, panel: isLast.select(from, column + nr) / nr,
+      start: isLast.select((first + channels).minimum(b.index(last)), first), count: count, blocks: prefetchBlocks,
+      block: row / mr)
   }
 
   // MARK: y = epilogue(Aᵀ M A)

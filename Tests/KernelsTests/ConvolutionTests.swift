@@ -112,8 +112,8 @@ import Testing
     try check(
       c,
       knobs: [
-        ["m": m, "mr": 3, "nr": 8, "tiles": 2, "panels": 2, "nc": 3, "unroll": 2],
-        ["m": m, "mr": 6, "nr": 8, "tiles": 1, "panels": 1, "nc": 1, "unroll": 4],
+        ["m": m, "mr": 3, "nr": 8, "tiles": 2, "panels": 2, "nc": 3, "unroll": 2, "prefetch": 2],
+        ["m": m, "mr": 6, "nr": 8, "tiles": 1, "panels": 1, "nc": 1, "unroll": 4, "prefetch": 0],
       ], winograd: m)
   }
 
