@@ -70,7 +70,8 @@ func epilogue(_ output: View, _ generator: inout SeededGenerator) -> (Epilogue, 
       try check(m: m, n: n, k: 18, batch: 2, bIsConstant: true, transposed: n % 2 == 1, isSymbolic: true)
     }
     let knobs: Knobs = [
-      "mr": 6, "nr": 16, "mc": 2, "nc": 3, "kc": 24, "packA": 0, "unroll": 2, "skinnyPanels": 6, "skinnyUnroll": 4,
+      "mr": 6, "nr": 16, "mc": 2, "nc": 3, "kc": 24, "packA": 0, "unroll": 2, "prefetch": 8, "skinnyPanels": 6,
+      "skinnyUnroll": 4,
     ]
     try check(m: m, n: 210, k: 50, batch: 1, bIsConstant: true, transposed: false, isSymbolic: true, knobs: [knobs])
   }
@@ -79,7 +80,8 @@ func epilogue(_ output: View, _ generator: inout SeededGenerator) -> (Epilogue, 
   @Test func blocking() throws {
     for packs in [0, 1] {
       let knobs: Knobs = [
-        "mr": 4, "nr": 8, "mc": 2, "nc": 3, "kc": 24, "packA": packs, "unroll": 2, "skinnyPanels": 2, "skinnyUnroll": 2,
+        "mr": 4, "nr": 8, "mc": 2, "nc": 3, "kc": 24, "packA": packs, "unroll": 2, "prefetch": packs, "skinnyPanels": 2,
+        "skinnyUnroll": 2,
       ]
       for (m, n, k) in [(19, 50, 100), (8, 24, 48), (9, 25, 49), (1, 1, 25)] {
         try check(m: m, n: n, k: k, batch: 1, bIsConstant: true, transposed: false, isSymbolic: m == 19, knobs: [knobs])

@@ -55,6 +55,7 @@ let everything = """
       %40 = constant 1: bool
       if %40 {
         for unrolled(4) %41 = %4 to %7 step 1 {
+          prefetch %0[%12, %41]
         }
       } else {
         barrier
