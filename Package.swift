@@ -38,8 +38,12 @@ let package = Package(
     .target(
       name: "Kernels", dependencies: ["TileIR", "TensorTypes"], path: "Kernels",
       swiftSettings: settings),
+    .systemLibrary(name: "CSQLite", providers: [.apt(["libsqlite3-dev"])]),
     .target(
-      name: "Compiler", dependencies: ["GraphIR", "TileIR", "Kernels", "LLVMBackend", "TensorTypes"],
+      name: "TuningDB", dependencies: ["TensorTypes", "CSQLite"], path: "TuningDB", resources: [.copy("Records")],
+      swiftSettings: settings),
+    .target(
+      name: "Compiler", dependencies: ["GraphIR", "TileIR", "Kernels", "TuningDB", "LLVMBackend", "TensorTypes"],
       swiftSettings: settings),
 
     // The other side of the shared library.
@@ -48,10 +52,17 @@ let package = Package(
     .target(
       name: "TesseraRuntime", dependencies: ["TesseraABI", "TesseraHost", "TensorTypes"], swiftSettings: settings),
 
+    // Both together: measure, record, choose.
+    .target(
+      name: "Autotuner",
+      dependencies: ["Compiler", "Kernels", "TileIR", "LLVMBackend", "TesseraRuntime", "TuningDB", "TensorTypes"],
+      swiftSettings: settings),
+
     .executableTarget(
       name: "tessera",
       dependencies: [
         "TensorTypes", "GraphIR", "ONNXImport", "TileIR", "Kernels", "LLVMBackend", "Compiler", "TesseraRuntime",
+        "TuningDB", "Autotuner",
         .product(name: "ArgumentParser", package: "swift-argument-parser"),
       ], swiftSettings: settings),
 
@@ -77,6 +88,12 @@ let package = Package(
     .testTarget(
       name: "EndToEndTests",
       dependencies: ["Compiler", "GraphIR", "LLVMBackend", "TensorTypes", "TesseraRuntime"], swiftSettings: settings),
+    .testTarget(name: "TuningDBTests", dependencies: ["TuningDB", "TensorTypes"], swiftSettings: settings),
+    .testTarget(
+      name: "AutotunerTests",
+      dependencies: [
+        "Autotuner", "Compiler", "Kernels", "TileIR", "LLVMBackend", "TuningDB", "TensorTypes", "tessera",
+      ], swiftSettings: settings),
     .testTarget(name: "CompilerTests", dependencies: ["Compiler", "GraphIR", "TensorTypes"], swiftSettings: settings),
   ]
 )

@@ -9,7 +9,7 @@ extension Compilation {
       let kernels = plan.kernels.map { kernel in
         let knobs = kernel.knobs.values.sorted { $0.key < $1.key }.map { "\(quoted($0.key)):\($0.value)" }
         return
-          "{\"name\":\(quoted(kernel.name)),\"template\":\(quoted(kernel.template)),\"tuned\":false,\"knobs\":{\(knobs.joined(separator: ","))}}"
+          "{\"name\":\(quoted(kernel.name)),\"template\":\(quoted(kernel.template)),\"tuned\":\(kernel.isTuned),\"knobs\":{\(knobs.joined(separator: ","))}}"
       }
       let steps = plan.launches.map { step in
         "{\"kernel\":\(step.kernel),\"nodes\":[\(step.origins.map { quoted($0) }.joined(separator: ","))]}"

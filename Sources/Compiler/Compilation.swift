@@ -21,6 +21,8 @@ public struct CompileOptions: Sendable {
   public var withoutTemplates: Set<String> = []
   /// Kernels compiled at a time.
   public var jobs: Int
+  /// What measuring found on the machine that the library is for.
+  public var tunings = Tunings.none
   /// Called as work goes on, from any thread: what is being done, steps done, steps in all.
   public var progress: @Sendable (String, Int, Int) -> Void
 
@@ -56,7 +58,9 @@ public struct Compilation: Sendable {
     self.options = options
     plans = try options.targets.map { target in
       let templates = allKernels.filter { !options.withoutTemplates.contains($0.name) }
-      var planner = Planner(fused, for: target.machine, templates: templates)
+      var planner = Planner(fused, for: target.machine, templates: templates) { workload, baseline in
+        options.tunings.choice(for: workload, on: target, instead: baseline)
+      }
       return try planner.plan(target: target.name)
     }
   }

@@ -1,3 +1,5 @@
+import Synchronization
+
 // The text of a size: `2*h*w + 3`, `floor(h + 1, 2)`, `mod(h, 4)`, `min(a, b)`, `max(a, b)`. A symbol that is not a
 // plain identifier is quoted: `'unk 1'`.
 
@@ -53,8 +55,34 @@ extension Dim: Codable {
   }
   public func encode(to encoder: any Encoder) throws {
     var container = encoder.singleValueContainer()
-    try container.encode(description)
+    let names = encoder.userInfo[.symbolNames] as? SymbolNames
+    try container.encode((names?.renaming(self) ?? self).description)
   }
+}
+
+extension CodingUserInfoKey {
+  /// A `SymbolNames`: sizes are written with its names instead of their own.
+  public static let symbolNames = CodingUserInfoKey(rawValue: "symbolNames")!
+}
+
+/// Names `s0`, `s1`, … for symbols, in the order in which they are first met: what is written with them does not
+/// depend on what a model calls its sizes.
+public final class SymbolNames: Sendable {
+  private let names = Mutex<[String: Dim]>([:])
+  public init() {}
+
+  /// The size with its symbols renamed. New symbols of one size are met in the order of its text.
+  public func renaming(_ dim: Dim) -> Dim {
+    let symbols = dim.symbols
+    if symbols.isEmpty { return dim }
+    return names.withLock { names in
+      for symbol in symbols.sorted() where names[symbol] == nil { names[symbol] = .symbol("s\(names.count)") }
+      return dim.substituting(names)
+    }
+  }
+
+  /// What each symbol met so far is called.
+  public var all: [String: String] { names.withLock { $0.mapValues(\.description) } }
 }
 
 private func isLetter(_ c: UInt8) -> Bool {

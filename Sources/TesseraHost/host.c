@@ -2,8 +2,10 @@
 #include "TesseraHost.h"
 
 #include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 
 #include "tessera.h"
@@ -23,6 +25,8 @@ int32_t tsr_available_cpus(void) {
   const int count = CPU_COUNT(&set);
   return count < 1 ? 1 : count;
 }
+
+int32_t tsr_end_with_parent(void) { return prctl(PR_SET_PDEATHSIG, SIGKILL); }
 
 TsrProfile *tsr_profile_create(void) {
   TsrProfile *profile = calloc(1, sizeof *profile);

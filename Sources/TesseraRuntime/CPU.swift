@@ -20,3 +20,10 @@ public enum CPU {
   /// How many CPUs this process may run on, at least 1.
   public static var available: Int { Int(tsr_available_cpus()) }
 }
+
+/// The process this runs in.
+public enum ThisProcess {
+  /// Has the system kill this process when the thread that started it ends: for children whose work is worth nothing
+  /// without their parent.
+  public static func endWithParent() { _ = tsr_end_with_parent() }
+}

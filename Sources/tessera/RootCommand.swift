@@ -18,6 +18,9 @@ import TensorTypes
     RunCaseCommand.self,
     VerifyCommand.self,
     BenchCommand.self,
+    TuneCommand.self,
+    TuneWorkerCommand.self,
+    DatabaseCommand.self,
     DoctorCommand.self,
   ]
 

@@ -12,6 +12,8 @@ public struct Plan: Hashable, Sendable, Codable {
     public var template: String
     public var workload: Workload
     public var knobs: Knobs
+    /// Whether measuring chose it; else it is the default.
+    public var isTuned: Bool
   }
 
   public struct Launch: Hashable, Sendable, Codable {

@@ -17,6 +17,8 @@ struct Planner {
   let machine: Machine
   let templates: [any KernelTemplate]
   let uses: [[NodeID]]
+  /// Of a workload and its default the kernel that measuring found to be better, if any did.
+  let tuned: (Workload, Candidate) -> Candidate?
 
   // What all graphs of the tree share.
   var storages: [Storage] = []
@@ -25,6 +27,7 @@ struct Planner {
   var constraints: [HostProgram.Constraint] = []
   private(set) var kernels: [Plan.Kernel] = []
   private var kernelOf: [KernelKey: Int] = [:]
+  private var choices: [Workload: Choice] = [:]
   private var packedStorages: [PackedKey: Int] = [:]
   private(set) var packings: [Int: WeightPacking] = [:]
   private var failures: [String: [String]] = [:]
@@ -52,16 +55,29 @@ struct Planner {
     var workload: Workload
     var knobs: Knobs
   }
+  /// How a workload is done.
+  private struct Choice {
+    var template: any KernelTemplate
+    var knobs: Knobs
+    var isTuned: Bool
+  }
   private struct PackedKey: Hashable {
     var constant: Storage.ConstantID
     var packing: WeightPacking
   }
 
-  init(_ graph: Graph, for machine: Machine, templates: [any KernelTemplate] = allKernels) {
-    self.init(GraphTree(graph), 0, for: machine, templates: templates)
+  init(
+    _ graph: Graph, for machine: Machine, templates: [any KernelTemplate] = allKernels,
+    tuned: @escaping (Workload, Candidate) -> Candidate? = { _, _ in nil }
+  ) {
+    self.init(GraphTree(graph), 0, for: machine, templates: templates, tuned: tuned)
   }
 
-  private init(_ tree: GraphTree, _ number: Int, for machine: Machine, templates: [any KernelTemplate]) {
+  private init(
+    _ tree: GraphTree, _ number: Int, for machine: Machine, templates: [any KernelTemplate],
+    tuned: @escaping (Workload, Candidate) -> Candidate?
+  ) {
+    self.tuned = tuned
     graph = tree.graphs[number]
     graphNumber = number
     self.tree = tree
@@ -92,7 +108,7 @@ struct Planner {
     inner number: Int, prepare: (inout Planner) throws -> Void, finish: (inout Planner) throws -> Void
   ) throws {
     let outer = self
-    self = Planner(tree, number, for: machine, templates: templates)
+    self = Planner(tree, number, for: machine, templates: templates, tuned: tuned)
     share(outer)
     defer {
       let inner = self
@@ -115,6 +131,7 @@ struct Planner {
     checked = other.checked
     kernels = other.kernels
     kernelOf = other.kernelOf
+    choices = other.choices
     packedStorages = other.packedStorages
     packings = other.packings
     failures = other.failures
@@ -196,11 +213,12 @@ struct Planner {
   mutating func emit(
     _ workload: Workload, _ operands: [Placement], _ output: Placement, extras: [Placement] = [], origins: [String?]
   ) {
-    guard let (template, knobs) = templates.best(for: workload, on: machine) else {
+    guard let choice = choice(for: workload) else {
       let place = origins.compactMap { $0 }.first ?? "a node without a name"
       failures["\(workload.summary)", default: []].append(place)
       return
     }
+    let (template, knobs) = (choice.template, choice.knobs)
     let key = KernelKey(template: template.name, workload: workload, knobs: knobs)
     let number: Int
     if let known = kernelOf[key] {
@@ -210,7 +228,9 @@ struct Planner {
       kernelOf[key] = number
       let family = template.name.map { $0 == "." ? "_" : String($0) }.joined()
       kernels.append(
-        Plan.Kernel(name: "\(family)_\(number)", template: template.name, workload: workload, knobs: knobs))
+        Plan.Kernel(
+          name: "\(family)_\(number)", template: template.name, workload: workload, knobs: knobs,
+          isTuned: choice.isTuned))
     }
     let packings = template.packing(for: workload, knobs: knobs, on: machine)
     var buffers: [PendingStep.Location] = []
@@ -227,6 +247,20 @@ struct Planner {
     }
     for buffer in buffers { touch(buffer.storage) }
     steps.append(.launch(kernel: number, buffers: buffers, origins: origins.compactMap { $0 }))
+  }
+
+  /// What was measured to be best, else the template that its estimate makes out to be.
+  private mutating func choice(for workload: Workload) -> Choice? {
+    if let known = choices[workload] { return known }
+    guard let (template, knobs) = templates.best(for: workload, on: machine) else { return nil }
+    var choice = Choice(template: template, knobs: knobs, isTuned: false)
+    if let better = tuned(workload, Candidate(template: template.name, knobs: choice.knobs)),
+      let found = templates.first(where: { $0.name == better.template })
+    {
+      choice = Choice(template: found, knobs: better.knobs, isTuned: true)
+    }
+    choices[workload] = choice
+    return choice
   }
 
   func location(_ placement: Placement) -> PendingStep.Location {

@@ -12,11 +12,16 @@ enum WeightsFile {
       guard let tensor = graphs[weight.graph].constant(at: weight.value) else { preconditionFailure("a constant") }
       let place = UnsafeMutableRawBufferPointer(rebasing: memory[weight.offset..<weight.offset + weight.byteCount])
       if let packing = weight.packing {
-        Packer(tensor, packing).pack(to: place)
+        pack(tensor, packing, to: place)
       } else {
         place.copyMemory(from: tensor.bytes)
       }
     }
+  }
+
+  /// Fills the panels of `packing`, which hold zeros.
+  static func pack(_ tensor: HostTensor, _ packing: WeightPacking, to memory: UnsafeMutableRawBufferPointer) {
+    Packer(tensor, packing).pack(to: memory)
   }
 }
 

@@ -43,6 +43,9 @@ void tsr_cpu_name(char name[64]);
 /// CPUs that this process may run on, at least 1.
 int32_t tsr_available_cpus(void);
 
+/// Has the system kill this process when the thread that started it ends; 0 if that is granted.
+int32_t tsr_end_with_parent(void);
+
 /// Nanoseconds on the monotonic clock.
 uint64_t tsr_now(void);
 

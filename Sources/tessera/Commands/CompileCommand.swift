@@ -53,6 +53,12 @@ struct CompileCommand: ParsableCommand {
   @Option(help: "Kernels compiled at a time; as many as there are CPUs unless given.")
   var jobs: Int?
 
+  @Option(help: "The database of measured kernels; the user's own unless given, 'none' for untuned kernels.")
+  var db: String?
+
+  @Option(help: "Threads that the library will run on, for which kernels were measured; the CPUs there are.")
+  var threads: Int?
+
   @Flag(name: .shortAndLong, help: "Say nothing but errors.")
   var quiet = false
 
@@ -65,6 +71,7 @@ struct CompileCommand: ParsableCommand {
       throw ValidationError("--without: no template \"\(name)\"; there are \(known.sorted().joined(separator: ", "))")
     }
     if let jobs, !(1...1024).contains(jobs) { throw ValidationError("--jobs is 1 to 1024, not \(jobs)") }
+    try RunOptions.check(threads: threads)
   }
 
   private var withoutTemplates: Set<String> { Set(without.split(separator: ",").map(String.init)) }
@@ -79,6 +86,7 @@ struct CompileCommand: ParsableCommand {
       jobs: jobs ?? ProcessInfo.processInfo.activeProcessorCount)
     guard !options.targets.isEmpty else { throw Failure(.usage, "--target names no target") }
     options.withoutTemplates = withoutTemplates
+    options.tunings = try TuningFiles.tunings(db, threads: threads)
     options.progress = { progress.show($0, $1, $2) }
     let compilation = try ModelCompiler.compile(model, shapes: shapes, options: options)
     guard emit == .so else { return try printCode(compilation) }

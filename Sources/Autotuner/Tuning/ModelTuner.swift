@@ -1,0 +1,96 @@
+import Compiler
+import Kernels
+
+/// Shares a budget among the tasks of a model: each batch goes to the task from which the whole model is expected to
+/// gain most, until that is too little to go on for.
+public final class ModelTuner {
+  public struct Share {
+    public var tuner: TaskTuner
+    /// Launches in one run of the model.
+    public var calls: Int
+    /// Nodes that it does the work of.
+    public var label: String
+
+    public init(tuner: TaskTuner, calls: Int, label: String) {
+      (self.tuner, self.calls, self.label) = (tuner, calls, label)
+    }
+  }
+  public let shares: [Share]
+  private let budget: Budget
+  private let isCancelled: @Sendable () -> Bool
+  /// Called before each batch with the task's number and the part of the budget that is used.
+  public var onStep: (Int, Double) -> Void = { _, _ in }
+
+  /// A first batch is expected to gain this share of a task's time; each stale one makes the next less promising.
+  private static let (firstGain, fading) = (0.25, 0.55)
+  /// Expected gain of a batch over the model's time at which tuning ends by itself.
+  private static let threshold = 0.0005
+
+  public init(_ shares: [Share], budget: Budget, isCancelled: @escaping @Sendable () -> Bool) {
+    self.shares = shares
+    self.budget = budget
+    self.isCancelled = isCancelled
+  }
+
+  /// The tasks of a plan, equal ones together, launches counted.
+  public static func tasks(_ plan: Plan) -> [(workload: Workload, calls: Int, label: String)] {
+    var order: [CanonicalTask] = []
+    var found: [CanonicalTask: (workload: Workload, calls: Int, label: String)] = [:]
+    let calls = Dictionary(plan.launches.map { ($0.kernel, 1) }, uniquingKeysWith: +)
+    let labels = Dictionary(plan.launches.map { ($0.kernel, $0.origins.first ?? "") }) { first, _ in first }
+    for (i, kernel) in plan.kernels.enumerated() {
+      let task = CanonicalTask(kernel.workload)
+      if found[task] == nil {
+        order.append(task)
+        found[task] = (kernel.workload, 0, labels[i] ?? "")
+      }
+      found[task]?.calls += calls[i] ?? 0
+    }
+    return order.compactMap { found[$0] }
+  }
+
+  /// The model's time by its defaults and as tuned, nanoseconds: measured where it was, else estimated.
+  public var time: (usual: Double, tuned: Double) {
+    shares.reduce((0, 0)) { sum, share in
+      let time = Self.time(share)
+      return (sum.0 + time, sum.1 + time * share.tuner.bestRatio)
+    }
+  }
+
+  private static func time(_ share: Share) -> Double {
+    // 20 operations and 5 bytes a nanosecond: enough to begin with the large ones.
+    let guess = share.tuner.work.operations / 20 + share.tuner.work.bytes / 5
+    return Double(share.calls) * (share.tuner.baselineTime ?? guess)
+  }
+
+  private func expectedGain(_ share: Share) -> Double {
+    if share.tuner.isExhausted { return 0 }
+    var promise = Self.firstGain
+    for _ in 0..<share.tuner.staleBatches { promise *= Self.fading }
+    return Self.time(share) * share.tuner.bestRatio * promise
+  }
+
+  public func run() throws {
+    let started = ContinuousClock().now
+    var batches = 0
+    func used() -> Double {
+      switch budget {
+      case .seconds(let limit): (ContinuousClock().now - started) / .seconds(1) / limit
+      case .trials(let limit): Double(shares.reduce(0) { $0 + $1.tuner.trials.count { !$0.isReused } }) / Double(limit)
+      }
+    }
+    while used() < 1, !isCancelled() {
+      let gains = shares.map(expectedGain)
+      guard let (i, gain) = gains.enumerated().max(by: { $0.element < $1.element }).map({ ($0.offset, $0.element) }),
+        gain > Self.threshold * time.tuned
+      else { break }
+      onStep(i, used())
+      try shares[i].tuner.step()
+      batches += 1
+    }
+    for share in shares where !isCancelled() {
+      try share.tuner.confirm()
+      if expectedGain(share) <= Self.threshold * time.tuned { try share.tuner.markDone() }
+    }
+  }
+}

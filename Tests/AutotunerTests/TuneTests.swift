@@ -1,0 +1,160 @@
+import Compiler
+import Foundation
+import Kernels
+import LLVMBackend
+import TensorTypes
+import Testing
+import TuningDB
+
+@testable import Autotuner
+
+@Suite(.serialized) struct TuneTests {
+  private func settings(_ store: TuningStore, _ folder: String) throws -> TuningSettings {
+    TuningSettings(
+      target: .avx2, threads: 1, database: TuningDatabase(store: store, shipped: []),
+      worker: WorkerProcess(command: [try testProgram(), "tune-worker"]), scratch: folder)
+  }
+
+  private static let small = "matmul f32 m=31 n=40 k=24"
+
+  /// What one tune measured the next one knows, and tries other candidates.
+  @Test func aSecondTuneMeasuresNothingTwice() throws {
+    try withFolder { folder in
+      let store = try TuningStore(path: folder + "/tuning.db")
+      let workload = try OperationText(parsing: Self.small).workload
+      var seen: [Candidate] = []
+      for _ in 0..<2 {
+        let settings = try settings(store, folder)
+        let tuner = try #require(try TaskTuner(workload, sizes: [:], settings: settings))
+        let known = tuner.trials
+        #expect(known.allSatisfy(\.isReused))
+        #expect(Set(known.map(\.candidate)) == Set(seen))
+        try tuner.step()
+        let fresh = tuner.trials.filter { !$0.isReused }.map(\.candidate)
+        #expect(!fresh.isEmpty)
+        #expect(Set(fresh).isDisjoint(with: seen))
+        #expect(tuner.baselineTime != nil)
+        seen += fresh
+      }
+      #expect(try store.faults().isEmpty)
+    }
+  }
+
+  /// Records of another machine, compiler or default are not hits; today's are.
+  @Test func planningTakesOnlyWhatWasMeasuredHere() throws {
+    let workload = try OperationText(parsing: Self.small).workload
+    let task = CanonicalTask(workload)
+    let target = Target.avx2
+    let space = try #require(CandidateSpace(task.workload, on: target.machine))
+    var generator = SplitMix64(state: 5)
+    let better = try #require(space.neighbour(of: space.baseline, &generator))
+    func record(_ change: (inout TuningRecord) -> Void = { _ in }) -> TuningRecord {
+      var record = TuningRecord(
+        task: task.task, sizes: [:], device: .current,
+        toolchain: .init(
+          llvm: Backend.version, program: task.programHash(better, on: target.machine),
+          baseline: task.programHash(space.baseline, on: target.machine)),
+        target: target.name, threads: 2, template: better.template, knobs: better.knobs.values, status: .ok,
+        timing: .init(samples: 24, median: 80, p10: 75, p90: 90, ratio: 0.8, ratioLow: 0.7, ratioHigh: 0.9))
+      change(&record)
+      return record
+    }
+    func choice(_ record: TuningRecord) -> Candidate? {
+      Tunings([record], device: .current, threads: 2).choice(for: workload, on: target, instead: space.baseline)
+    }
+    #expect(choice(record()) == better)
+    let refused: [(inout TuningRecord) -> Void] = [
+      { $0.device.cpu = "another" }, { $0.device.caches = [1] }, { $0.device.features.append("amx") },
+      { $0.toolchain.llvm = "LLVM 21.0.0" }, { $0.toolchain.program = "0" }, { $0.toolchain.baseline = "0" },
+      { $0.target = "x86-64-v4" }, { $0.threads = 1 }, { $0.timing?.ratioHigh = 1.01 }, { $0.template = "gone" },
+      { $0.knobs["mr"] = 1000 }, { $0.knobs["more"] = 1 }, { $0.status = .wrong },
+    ]
+    for (i, change) in refused.enumerated() { #expect(choice(record(change)) == nil, "change \(i)") }
+    #expect(choice(record { $0.device.cores = 64 }) == better)
+  }
+
+  /// Two models' names for one size make one task.
+  @Test func sizesNamesDoNotMatter() {
+    func matmul(_ name: String) -> Workload {
+      let m = Dim.symbol(name)
+      return .matmul(
+        MatmulWorkload(
+          a: View(.float32, [1, m, 8]), b: View(.float32, [1, 8, 16]), bIsConstant: true,
+          epilogue: Epilogue(output: View(.float32, [1, m, 16]))))
+    }
+    #expect(CanonicalTask(matmul("batch")).task == CanonicalTask(matmul("tokens")).task)
+    #expect(CanonicalTask(matmul("s1")).names == ["s1": "s0"])
+    #expect(CanonicalTask(matmul("batch")).symbols == ["s0"])
+  }
+
+  /// `kill -9` of a tune at any moment leaves a whole database.
+  @Test func aKilledTuneLeavesAWholeDatabase() throws {
+    try withFolder { folder in
+      let path = folder + "/tuning.db"
+      let process = Process()
+      process.executableURL = URL(fileURLWithPath: try testProgram())
+      process.arguments = ["tune", "--op", Self.small, "--db", path, "--threads", "1", "--format", "json"]
+      let output = Pipe()
+      process.standardOutput = output
+      process.standardError = FileHandle.nullDevice
+      try process.run()
+      // At some moment after the first trials.
+      while output.fileHandleForReading.availableData.isEmpty, process.isRunning {}
+      usleep(UInt32.random(in: 0...2_000_000))
+      kill(process.processIdentifier, SIGKILL)
+      process.waitUntilExit()
+      let store = try TuningStore(path: path)
+      #expect(try store.faults().isEmpty)
+      #expect(try !store.all().isEmpty)
+    }
+  }
+
+  @Test(arguments: [
+    "", "matmul", "matmul f32", "matmul f32 m=1 n=2", "matmul f32 m=0 n=1 k=1", "matmul f32 m=1 n=1 k=1 q=2",
+    "matmul f99 m=1 n=1 k=1", "conv f32 c=3 h=8 w=8 o=4 groups=2", "conv f32 c=1 h=2 w=2 o=1 k=9 pad=0",
+    "attention f32 h=3 q=4 d=8 kvheads=2", "matmul f32 m=1 m=2 n=1 k=1", "pool f32 m=1",
+  ]) func wrongOperationsAreRefused(_ text: String) {
+    #expect(throws: Failure.self) { try OperationText(parsing: text) }
+  }
+
+  /// On tasks not used to make it, the learned search needs fewer trials than random to come within 2 % of the best.
+  /// Costs are made up: smooth in the knobs' logarithms, with their best place depending on the task.
+  @Test func theLearnedSearchNeedsFewerTrials() throws {
+    let target = Target.avx2
+    var (learned, random) = (0, 0)
+    for (number, text) in ["matmul f32 m=512 n=320 k=320", "matmul f32 m=64 n=1280 k=640"].enumerated() {
+      let task = CanonicalTask(try OperationText(parsing: text).workload)
+      let space = try #require(CandidateSpace(task.workload, on: target.machine))
+      let work = Work(task.workload, sizes: [:])
+      func cost(_ candidate: Candidate) -> Double {
+        candidate.knobs.values.reduce(0) { sum, knob in
+          let place = Double(knob.key.utf8.reduce(0) { $0 + Int($1) } % 5) + Double(number)
+          return sum + 0.02 * pow(log2(Double(min(knob.value, 1 << 11))) - place, 2)
+        }
+      }
+      func trialsNeeded(_ strategy: any SearchStrategy, _ goal: Double) -> Int {
+        var strategy = strategy
+        var tried: [Trial] = []
+        while tried.count < 400 {
+          for candidate in strategy.propose(8, tried: tried) {
+            let ratio = exp(cost(candidate))
+            let timing = TuningRecord.Timing(
+              samples: 24, median: ratio, p10: ratio, p90: ratio, ratio: ratio, ratioLow: ratio, ratioHigh: ratio)
+            tried.append(Trial(candidate: candidate, status: .ok, timing: timing))
+            if ratio <= goal { return tried.count }
+          }
+        }
+        return tried.count
+      }
+      var generator = SplitMix64(state: 11)
+      let sample = (0..<400).compactMap { _ in space.random(&generator) }.map { exp(cost($0)) }.sorted()
+      // What a hundredth of all settings reach.
+      let goal = sample[3]
+      for seed in 0..<4 {
+        learned += trialsNeeded(EvolutionarySearch(space, work: work, elders: [], seed: UInt64(seed)), goal)
+        random += trialsNeeded(RandomSearch(space, seed: UInt64(seed)), goal)
+      }
+    }
+    #expect(learned * 2 < random, "learned \(learned), random \(random)")
+  }
+}
