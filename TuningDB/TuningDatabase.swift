@@ -24,6 +24,12 @@ public final class TuningDatabase {
     return byIdentity.sorted { $0.key < $1.key }.map(\.value)
   }
 
+  /// All records of a family, the user's and the shipped ones: what a search may begin with.
+  public func records(ofFamily family: String) throws(Failure) -> [TuningRecord] {
+    let own = try store?.records(ofFamily: family) ?? []
+    return own + shipped.values.joined().filter { $0.task.family == family }.sorted { $0.line < $1.line }
+  }
+
   /// Records of the task that speak of this machine, compiler and number of threads. Whether they speak of today's
   /// kernels the caller has to see: it knows the programs.
   public func evidence(for task: TuningTask, on conditions: Conditions) throws(Failure) -> [TuningRecord] {

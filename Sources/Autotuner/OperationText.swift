@@ -110,7 +110,8 @@ public struct OperationText {
       strides: [Dim(og * cg * taps), Dim(kw), 1, Dim(taps), Dim(cg * taps)])
     return .convolution(
       ConvolutionWorkload(
-        x: image(h, w, c), w: weights, wIsConstant: true, strides: [stride, stride], dilations: [dilation, dilation], padsBefore: pad,
+        x: image(h, w, c), w: weights, wIsConstant: true, strides: [stride, stride], dilations: [dilation, dilation],
+        padsBefore: pad,
         groups: groups, epilogue: Epilogue(output: image(sizes[0], sizes[1], o))))
   }
 

@@ -23,6 +23,12 @@ final class Contest {
   private var shared: [[GuardedBuffer]] = []
   private var outputs: [[GuardedBuffer]] = []
   private let results: [View]
+  /// Operands in panels, which candidates share if they want the same: for each copy of the memory one.
+  private var packed: [Packed: [GuardedBuffer]] = [:]
+  private struct Packed: Hashable {
+    var operand: Int
+    var packing: WeightPacking
+  }
 
   private struct Contestant {
     var entry: Int
@@ -132,20 +138,16 @@ final class Contest {
 
   private func prepare(_ entry: WorkerJob.Entry, _ i: Int) throws -> Contestant {
     let library = try Library(path: entry.library, options: Library.Options(threads: measurement.threads))
-    let arranged = KernelLibrary.arrange(operands, for: task.workload, entry.candidate, on: target.machine)
+    let arranged = try arrange(entry.candidate)
     let checking = try Session(library: library, options: Session.Options(poison: true))
     var contestant = Contestant(entry: i, checking: checking, sessions: [], memory: [])
     for copy in shared.indices {
       let session = try Session(library: library)
       let bound = copy == 0 ? [session, checking] : [session]
       var own: [GuardedBuffer] = []
-      for (number, tensor) in arranged.enumerated() {
-        var buffer = shared[copy][number]
-        if tensor.storage !== operands[number].storage {
-          buffer = try GuardedBuffer(tensor)
-          own.append(buffer)
-        }
-        let view = TensorView(tensor.element, tensor.shape, UnsafeRawBufferPointer(buffer.bytes))
+      for (number, operand) in arranged.enumerated() {
+        let bytes = UnsafeRawBufferPointer(operand.memory[copy].bytes)
+        let view = TensorView(operand.element, [bytes.count / operand.element.byteCount], bytes)
         for session in bound { try session.bind(input: number, to: view) }
       }
       for (number, symbol) in task.symbols.enumerated() {
@@ -164,6 +166,27 @@ final class Contest {
       contestant.memory.append(own)
     }
     return contestant
+  }
+
+  private struct Arranged {
+    var element: ElementType
+    /// For each copy one.
+    var memory: [GuardedBuffer]
+  }
+
+  private func arrange(_ candidate: Candidate) throws -> [Arranged] {
+    let packings = candidate.kernel.packing(for: task.workload, knobs: candidate.knobs, on: target.machine)
+    return try packings.enumerated().map { number, packing in
+      guard let packing else {
+        return Arranged(element: operands[number].element, memory: shared.map { $0[number] })
+      }
+      let key = Packed(operand: number, packing: packing)
+      if packed[key] == nil {
+        let tensor = KernelLibrary.pack(operands[number], packing)
+        packed[key] = try shared.map { _ in try GuardedBuffer(tensor) }
+      }
+      return Arranged(element: packing.element, memory: packed[key] ?? [])
+    }
   }
 
   /// What the tile interpreter makes of the default, as flat memory; nil where outputs have gaps, which are not poisoned

@@ -36,8 +36,25 @@ struct Laboratory: Sendable {
 
   // MARK: Building
 
-  /// Builds all that can be built; a candidate on which the compiler dies or dawdles is left out, with its status.
-  func build(_ candidates: [Candidate], prefix: String) throws -> (built: [Built], failed: [Failed]) {
+  typealias Batch = (built: [Built], failed: [Failed])
+
+  /// Builds all that can be built, by `jobs` workers; a candidate on which the compiler dies or dawdles is left out, with
+  /// its status.
+  func build(_ candidates: [Candidate], prefix: String, jobs: Int = 1) throws -> Batch {
+    let parts = (0..<max(1, min(jobs, candidates.count))).map { part in
+      Ahead {
+        try self.build(
+          part: candidates.enumerated().filter { $0.offset % jobs == part }.map(\.element),
+          prefix: "\(prefix)-\(part)")
+      }
+    }
+    let batches = try parts.map { try $0.value() }
+    let order = Dictionary(candidates.enumerated().map { ($1, $0) }, uniquingKeysWith: { first, _ in first })
+    let built = batches.flatMap(\.built).sorted { order[$0.candidate] ?? 0 < order[$1.candidate] ?? 0 }
+    return (built, batches.flatMap(\.failed))
+  }
+
+  private func build(part candidates: [Candidate], prefix: String) throws -> Batch {
     var built: [Built] = []
     var failed: [Failed] = []
     var waiting = candidates.enumerated().map {

@@ -70,27 +70,36 @@ public final class ModelTuner {
     return Self.time(share) * share.tuner.bestRatio * promise
   }
 
+  /// The part of the budget that is kept for measuring winners again.
+  private static let reserve = 0.15
+
   public func run() throws {
     let started = ContinuousClock().now
-    var batches = 0
     func used() -> Double {
       switch budget {
       case .seconds(let limit): (ContinuousClock().now - started) / .seconds(1) / limit
       case .trials(let limit): Double(shares.reduce(0) { $0 + $1.tuner.trials.count { !$0.isReused } }) / Double(limit)
       }
     }
-    while used() < 1, !isCancelled() {
+    let isLimitedByTime = if case .seconds = budget { true } else { false }
+    while used() < (isLimitedByTime ? 1 - Self.reserve : 1), !isCancelled() {
       let gains = shares.map(expectedGain)
       guard let (i, gain) = gains.enumerated().max(by: { $0.element < $1.element }).map({ ($0.offset, $0.element) }),
         gain > Self.threshold * time.tuned
       else { break }
       onStep(i, used())
       try shares[i].tuner.step()
-      batches += 1
     }
-    for share in shares where !isCancelled() {
-      try share.tuner.confirm()
-      if expectedGain(share) <= Self.threshold * time.tuned { try share.tuner.markDone() }
+    let byGain = shares.indices.sorted { saved(shares[$0]) > saved(shares[$1]) }
+    for i in byGain where !isCancelled() {
+      let tuner = shares[i].tuner
+      if tuner.hasUnconfirmed, !isLimitedByTime || used() < 1 {
+        onStep(i, min(1, used()))
+        try tuner.confirm()
+      }
+      if !tuner.isExhausted, expectedGain(shares[i]) <= Self.threshold * time.tuned { try tuner.markDone() }
     }
   }
+
+  private func saved(_ share: Share) -> Double { Self.time(share) * (1 - share.tuner.bestRatio) }
 }

@@ -8,16 +8,18 @@ import TuningDB
 public struct TuningReport {
   public let html: String
 
-  public init(_ tuner: ModelTuner, title: String) {
+  public init(_ tuner: ModelTuner, _ roofline: Roofline, title: String) {
     let time = tuner.time
-    let rows = tuner.shares.sorted { Self.gain($0) > Self.gain($1) }.map(Self.row)
+    let rows = tuner.shares.sorted { Self.gain($0) > Self.gain($1) }.map { Self.row($0, roofline) }
     let head = String(
       format: "%.2f ms by defaults, %.2f ms tuned, in the kernels' own time", time.usual / 1e6, time.tuned / 1e6)
+    let peaks = String(format: "%.0f Gop/s and %.1f GB/s at most", roofline.operations, roofline.bytes)
     html = """
       <!doctype html><html lang="en"><meta charset="utf-8"><title>Tuning \(Self.escaped(title))</title>
       <style>\(Self.style)</style>
-      <h1>\(Self.escaped(title))</h1><p>\(head). Machine: \(Self.escaped(Device.current.cpu)).</p>
-      <table><tr><th>task</th><th>calls</th><th>default µs</th><th>tuned µs</th><th>ratio (99 %)</th><th>Gop/s</th>
+      <h1>\(Self.escaped(title))</h1><p>\(head). Machine: \(Self.escaped(Device.current.cpu)), \(peaks).</p>
+      <table><tr><th>task</th><th>calls</th><th>default µs</th><th>tuned µs</th><th>ratio (99 %)</th>
+      <th>Gop/s</th><th>of the roofline</th>
       <th>best so far</th><th>trials</th><th>failures</th></tr>
       \(rows.joined(separator: "\n"))
       </table></html>
@@ -35,7 +37,7 @@ public struct TuningReport {
     Double(share.calls) * (share.tuner.baselineTime ?? 0) * (1 - share.tuner.bestRatio)
   }
 
-  private static func row(_ share: ModelTuner.Share) -> String {
+  private static func row(_ share: ModelTuner.Share, _ roofline: Roofline) -> String {
     let tuner = share.tuner
     let usual = tuner.baselineTime ?? 0
     let knobs = tuner.best.map { best in
@@ -49,6 +51,7 @@ public struct TuningReport {
       "\(escaped(share.label))<br><small>\(escaped(tuner.task.workload.summary))<br>\(escaped(knobs ?? "the default"))</small>",
       "\(share.calls)", String(format: "%.1f", usual / 1000), String(format: "%.1f", usual * tuner.bestRatio / 1000),
       interval ?? "1", usual > 0 ? String(format: "%.1f", tuner.work.operations / usual / tuner.bestRatio) : "",
+      usual > 0 ? String(format: "%.0f %%", 100 * roofline.time(tuner.work) / usual / tuner.bestRatio) : "",
       curve(tuner.trials), "\(tuner.trials.count)", failures,
     ]
     return "<tr>" + cells.map { "<td>\($0)</td>" }.joined() + "</tr>"

@@ -71,15 +71,19 @@ public enum KernelLibrary {
   public static func arrange(
     _ operands: [HostTensor], for workload: Workload, _ candidate: Candidate, on machine: Machine
   ) -> [HostTensor] {
-    let packings = candidate.kernel.packing(for: workload, knobs: candidate.knobs, on: machine)
-    return zip(operands, packings).map { operand, packing in
-      guard let packing else { return operand }
-      let count = packing.packed.elementCount.constant!
-      let storage = HostTensor.Storage.make(byteCount: count * packing.element.byteCount) { memory in
-        memory.initializeMemory(as: UInt8.self, repeating: 0)
-        WeightsFile.pack(operand, packing, to: memory)
-      }
-      return HostTensor(packing.element, [count], storage: storage)
+    zip(operands, candidate.kernel.packing(for: workload, knobs: candidate.knobs, on: machine)).map {
+      operand, packing in
+      packing.map { pack(operand, $0) } ?? operand
     }
+  }
+
+  /// An operand's flat memory in panels.
+  public static func pack(_ operand: HostTensor, _ packing: WeightPacking) -> HostTensor {
+    guard let count = packing.packed.elementCount.constant else { preconditionFailure("constants' sizes are known") }
+    let storage = HostTensor.Storage.make(byteCount: count * packing.element.byteCount) { memory in
+      memory.initializeMemory(as: UInt8.self, repeating: 0)
+      WeightsFile.pack(operand, packing, to: memory)
+    }
+    return HostTensor(packing.element, [count], storage: storage)
   }
 }

@@ -14,17 +14,24 @@ struct TuneCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "tune", abstract: "Measures candidates for a model's kernels and records the best.",
     discussion: """
-      What is measured goes to the database, which compile reads. A tune that is stopped, by Ctrl-C or otherwise, loses
-      nothing, and the next one measures nothing twice.
+      Every kernel has knobs: tile sizes, blocks, unrolling, sometimes another algorithm. Their defaults are found by
+      reasoning; this measures others, each against the default in the same rounds, and records what is better beyond
+      doubt in a database, which `tessera compile` reads. Results are checked before times count. A tune that is
+      stopped, by Ctrl-C or otherwise, loses nothing, and the next one measures nothing twice. It stops by itself when
+      little more is to be expected.
 
         tessera tune model.onnx -o model.so --budget 10m
+        tessera tune model.onnx --budget 10m --report tuning.html
         tessera tune --op 'matmul f32 m=4096 n=320 k=320' --budget '200 trials'
         tessera tune --op 'conv f32 c=320 h=64 w=64 o=320 k=3'
         tessera tune --op 'attention f32 h=8 q=4096 d=40'
         tessera tune --resume
+
+      A record counts for the threads it was measured with: tune and compile with the same --threads. What else is on
+      the machine costs time but not truth: a default and its challengers share the weather.
       """)
 
-  @Argument(help: "The model.")
+  @Argument(help: "The model: .onnx or .json.")
   var model: String?
 
   @Option(help: "A single operation instead of a model.")
@@ -45,10 +52,13 @@ struct TuneCommand: ParsableCommand {
   @Option(help: "The instruction set; native unless given.")
   var target = "native"
 
-  @Option(help: "Sizes that the model leaves open, as they are to be measured: height=512,width=512.")
+  @Option(help: "Fix the sizes of an input: NAME=1x3x224x224. Can be given for several inputs.")
+  var shape: [InputShape] = []
+
+  @Option(help: "Sizes that the model leaves open, as they are to be measured: height=512,width=512. 64 unless given.")
   var sizes: String?
 
-  @Option(help: "How candidates are chosen: evolutionary or random.")
+  @Option(help: "How candidates are chosen: evolutionary (with a cost model that learns) or random.")
   var strategy = "evolutionary"
 
   @Option(help: "How to print: text or json, a line a trial.")
@@ -65,29 +75,35 @@ struct TuneCommand: ParsableCommand {
     guard [model != nil, op != nil, resume].count(where: { $0 }) == 1 else {
       throw ValidationError("give a model, or --op, or --resume")
     }
+    guard output == nil || op == nil else { throw ValidationError("-o is of a model, not of --op") }
     guard TuningSettings.Strategy(rawValue: strategy) != nil else {
-      throw ValidationError("--strategy is evolutionary or random")
+      throw ValidationError("--strategy is evolutionary or random, not \(strategy)")
     }
   }
 
   func run() throws {
+    let call = resume ? nil : try TuneCall(self)
     let store = try TuningStore(path: db ?? TuningStore.defaultPath)
-    let call = resume ? try TuneCall.last(in: store) : try TuneCall(self)
+    try tune(try call ?? TuneCall.last(in: store), store)
+  }
+
+  private func tune(_ call: TuneCall, _ store: TuningStore) throws {
+    let targets = try ModelCompiler.targets(call.target)
+    guard targets.count == 1 else { throw Failure(.usage, "--target: tune for one instruction set at a time") }
+    let display = TuneDisplay(format: format)
+    let tasks = try call.tasks(targets[0])
     try call.save(in: store)
     Interrupt.catchFirst()
-    let folder = NSTemporaryDirectory() + "/tessera-tune-\(UUID().uuidString)"
-    try FileManager.default.createDirectory(atPath: folder, withIntermediateDirectories: true)
-    defer { try? FileManager.default.removeItem(atPath: folder) }
-    let database = TuningDatabase(store: store, shipped: try ShippedRecords.load())
-    let targets = try ModelCompiler.targets(call.target)
-    guard targets.count == 1 else { throw Failure(.usage, "tune for one target at a time") }
+    let scratch = try TuneScratch()
+    defer { scratch.remove() }
     var settings = TuningSettings(
-      target: targets[0], threads: call.threads, database: database,
-      worker: .ofThisProgram(folder: folder, isCancelled: { Interrupt.isRequested }), scratch: folder)
+      target: targets[0], threads: call.threads,
+      database: TuningDatabase(store: store, shipped: try ShippedRecords.load()),
+      worker: .ofThisProgram(folder: scratch.path, isCancelled: { Interrupt.isRequested }), scratch: scratch.path)
     settings.strategy = TuningSettings.Strategy(rawValue: call.strategy) ?? .evolutionary
-    let display = TuneDisplay(format: format)
+    let roofline = try Roofline.measure(targets[0], threads: call.threads, folder: scratch.path)
+    display.roofline = roofline
     settings.onTrial = { display.trial($0, $1) }
-    let tasks = try call.tasks(targets[0])
     let shares = try tasks.compactMap { task in
       try TaskTuner(task.workload, sizes: call.sizes, settings: settings).map {
         ModelTuner.Share(tuner: $0, calls: task.calls, label: task.label)
@@ -97,15 +113,18 @@ struct TuneCommand: ParsableCommand {
     tuner.onStep = { display.step(tuner, $0, $1) }
     try tuner.run()
     display.finish(tuner)
-    if let report { try AtomicFile.write(TuningReport(tuner, title: call.title).html, to: report) }
-    if Interrupt.isRequested { Foundation.exit(130) }
+    if let report { try AtomicFile.write(TuningReport(tuner, roofline, title: call.title).html, to: report) }
+    if Interrupt.isRequested {
+      Console.say("interrupted; everything measured is kept in \(store.path)")
+      throw ExitCode(130)
+    }
     if let model = call.model, let output = call.output { try compile(model, to: output, call, targets[0]) }
   }
 
   private func compile(_ model: String, to output: String, _ call: TuneCall, _ target: Target) throws {
     var options = CompileOptions(targets: [target], jobs: ProcessInfo.processInfo.activeProcessorCount)
     options.tunings = try TuningFiles.tunings(db, threads: call.threads)
-    try ModelCompiler.compile(model, options: options).write(to: output)
+    try ModelCompiler.compile(model, shapes: call.shapes, options: options).write(to: output)
     Console.say("\(output) is written")
   }
 }
@@ -119,6 +138,7 @@ struct TuneCall: Codable {
   var threads: Int
   var target: String
   var sizes: [String: Int]
+  var shapes: [String: [Int]]
   var strategy: String
 
   var title: String { op ?? model ?? "" }
@@ -133,6 +153,7 @@ struct TuneCall: Codable {
     threads = command.threads ?? min(CPU.available, ThreadPool.limit)
     target = command.target
     strategy = command.strategy
+    shapes = Dictionary(command.shape.map { ($0.name, $0.sizes) }, uniquingKeysWith: { _, last in last })
     sizes = [:]
     for pair in (command.sizes ?? "").split(separator: ",") {
       let sides = pair.split(separator: "=")
@@ -157,9 +178,31 @@ struct TuneCall: Codable {
   func tasks(_ target: Target) throws -> [(workload: Workload, calls: Int, label: String)] {
     if let op { return [(try OperationText(parsing: op).workload, 1, op)] }
     guard let model else { throw Failure(.usage, "neither a model nor an operation") }
-    let compilation = try ModelCompiler.compile(model, options: CompileOptions(targets: [target]))
+    let compilation = try ModelCompiler.compile(model, shapes: shapes, options: CompileOptions(targets: [target]))
     return ModelTuner.tasks(compilation.plans[0])
   }
+}
+
+/// A folder for libraries on their way, named after this process so that a later tune can remove what a killed one left.
+struct TuneScratch {
+  let path: String
+  private static let prefix = "tessera-tune-"
+
+  init() throws(Failure) {
+    let temporary = FileManager.default.temporaryDirectory
+    for name in (try? FileManager.default.contentsOfDirectory(atPath: temporary.path)) ?? [] {
+      guard name.hasPrefix(Self.prefix), let process = Int32(name.dropFirst(Self.prefix.count)),
+        kill(process, 0) != 0, errno == ESRCH
+      else { continue }
+      try? FileManager.default.removeItem(at: temporary.appendingPathComponent(name))
+    }
+    path = temporary.appendingPathComponent("\(Self.prefix)\(getpid())").path
+    do { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) } catch {
+      throw Failure(.inputOutput, file: path, "the folder cannot be made")
+    }
+  }
+
+  func remove() { try? FileManager.default.removeItem(atPath: path) }
 }
 
 /// Ctrl-C: the first one asks for an end, the second one makes it.

@@ -4,16 +4,21 @@ import Foundation
 import Kernels
 import TuningDB
 
-/// A tune as it goes on: one JSON line a trial, or lines for people.
+/// A tune as it goes on: one JSON line a trial on stdout, or for people what became better, and on a terminal a line that
+/// says where it is.
 final class TuneDisplay: @unchecked Sendable {
   private let format: OutputFormat
   private let isTerminal = isatty(2) != 0
+  /// Of each task the best ratio that was shown.
+  private var shown: [String: Double] = [:]
+  private let started = ContinuousClock().now
+  var roofline: Roofline?
 
   init(format: OutputFormat) { self.format = format }
 
   /// What is printed of a trial as JSON.
   private struct Line: Encodable {
-    var family: String
+    var task: String
     var template: String
     var knobs: [String: Int]
     var isDefault: Bool
@@ -25,7 +30,7 @@ final class TuneDisplay: @unchecked Sendable {
     var best: Double
 
     enum CodingKeys: String, CodingKey {
-      case family, template, knobs, status, ratio, best
+      case task, template, knobs, status, ratio, best
       case isDefault = "default"
       case medianNanoseconds = "median_ns"
       case ratioLow = "ratio_low"
@@ -38,52 +43,82 @@ final class TuneDisplay: @unchecked Sendable {
     let timing = trial.timing
     try? Console.print(
       json: Line(
-        family: tuner.task.task.family, template: trial.candidate.template, knobs: trial.candidate.knobs.values,
+        task: tuner.task.workload.summary, template: trial.candidate.template, knobs: trial.candidate.knobs.values,
         isDefault: trial.candidate == tuner.baseline, status: trial.status.rawValue,
         medianNanoseconds: timing?.median, ratio: timing?.ratio, ratioLow: timing?.ratioLow,
         ratioHigh: timing?.ratioHigh, best: tuner.bestRatio))
   }
 
+  /// Before a batch: what has become better since, then where the tune is.
   func step(_ tuner: ModelTuner, _ number: Int, _ used: Double) {
+    if format == .text { showNews(tuner) }
     guard isTerminal else { return }
     let share = tuner.shares[number]
     let time = tuner.time
+    let elapsed = (ContinuousClock().now - started) / .seconds(1)
+    let left = used > 0.01 ? Self.duration(elapsed / used - elapsed) : "?"
+    let trials = tuner.shares.reduce(0) { $0 + $1.tuner.trials.count }
     let text = String(
-      format: "[%2.0f %%] task %d of %d, %@: best %.3f of the default, %d trials; model %.3f of the default",
-      used * 100, number + 1, tuner.shares.count, String(share.label.prefix(40)), share.tuner.bestRatio,
-      share.tuner.trials.count, time.tuned / max(1, time.usual))
-    FileHandle.standardError.write(Data("\r\u{1B}[K\(text)".utf8))
+      format: "[%2.0f %%, at most %@ left] model at %.3f of the defaults' time, %d trials; now %@", used * 100, left,
+      time.tuned / max(1, time.usual), trials, String(Self.name(share).prefix(50)))
+    clearLine()
+    FileHandle.standardError.write(Data(text.utf8))
+  }
+
+  private func showNews(_ tuner: ModelTuner) {
+    for share in tuner.shares where share.tuner.bestRatio < shown[share.tuner.task.task.text, default: 1] * 0.995 {
+      shown[share.tuner.task.task.text] = share.tuner.bestRatio
+      // What an earlier tune found is no news.
+      guard share.tuner.best?.isReused == false else { continue }
+      clearLine()
+      Console.say(summary(share))
+    }
   }
 
   func finish(_ tuner: ModelTuner) {
-    if isTerminal { FileHandle.standardError.write(Data("\r\u{1B}[K".utf8)) }
-    guard format == .text else { return }
-    for share in tuner.shares.sorted(by: { $0.tuner.work.operations > $1.tuner.work.operations }) {
-      Console.print(Self.summary(share))
-    }
+    clearLine()
     let time = tuner.time
     let trials = tuner.shares.reduce(0) { $0 + $1.tuner.trials.count { !$0.isReused } }
-    Console.print(
-      String(
-        format: "tuned kernels take %.3f of the defaults' time; %d trials", time.tuned / max(1, time.usual), trials))
+    let known = tuner.shares.reduce(0) { $0 + $1.tuner.trials.count(where: \.isReused) }
+    let text = String(
+      format: "tuned kernels take %.3f of the defaults' time (%.2f of %.2f ms); %d trials, %d known before",
+      time.tuned / max(1, time.usual), time.tuned / 1e6, time.usual / 1e6, trials, known)
+    guard format == .text else { return Console.say(text) }
+    for share in tuner.shares.sorted(by: { Self.time($0) > Self.time($1) }) { Console.print(summary(share)) }
+    Console.print(text)
   }
 
-  static func summary(_ share: ModelTuner.Share) -> String {
+  private static func time(_ share: ModelTuner.Share) -> Double {
+    Double(share.calls) * (share.tuner.baselineTime ?? 0)
+  }
+
+  private func clearLine() { if isTerminal { FileHandle.standardError.write(Data("\r\u{1B}[K".utf8)) } }
+
+  private static func duration(_ seconds: Double) -> String {
+    seconds < 90 ? "\(Int(seconds)) s" : "\(Int(seconds / 60 + 0.5)) min"
+  }
+
+  private static func name(_ share: ModelTuner.Share) -> String {
+    share.label.isEmpty ? share.tuner.task.workload.summary : share.label
+  }
+
+  private func summary(_ share: ModelTuner.Share) -> String {
     let tuner = share.tuner
     let failures = tuner.trials.count { $0.status != .ok }
-    var parts = ["\(share.calls)× \(share.label.isEmpty ? tuner.task.task.family : share.label):"]
+    var parts = ["\(share.calls)× \(Self.name(share)):"]
     guard let usual = tuner.baselineTime else { return parts[0] + " not measured" }
-    let rate = String(
-      format: "default %.1f µs, %.1f Gop/s, %.1f GB/s", usual / 1000, tuner.work.operations / usual,
-      tuner.work.bytes / usual)
-    parts.append(rate)
+    parts.append(String(format: "default %.1f µs", usual / 1000))
     if let best = tuner.best, let timing = best.timing {
       let knobs = best.candidate.knobs.values.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
       parts.append(
-        String(format: "→ %.3f of it (99 %%: %.3f to %.3f)", timing.ratio, timing.ratioLow, timing.ratioHigh))
+        String(format: "→ %.1f (× %.3f, at most %.3f)", usual * timing.ratio / 1000, timing.ratio, timing.ratioHigh))
       parts.append("by \(best.candidate.template) \(knobs.joined(separator: " "))")
     } else {
-      parts.append("nothing better")
+      parts.append("stays")
+    }
+    if let roofline {
+      parts.append(
+        String(format: "at %.0f %% of the roofline", 100 * roofline.time(tuner.work) / usual / tuner.bestRatio))
     }
     parts.append("(\(tuner.trials.count) trials\(failures > 0 ? ", \(failures) failed" : ""))")
     return parts.joined(separator: " ")
