@@ -91,8 +91,11 @@ public struct TuningRecord: Hashable, Sendable, Codable {
   /// Whether it is the default itself.
   public var isBaseline: Bool { toolchain.program == toolchain.baseline }
 
+  /// The upper end of the interval of its time over the default's; infinite if it has none.
+  public var ratioHigh: Double { timing?.ratioHigh ?? .infinity }
+
   /// Whether it was measured to be faster than the default beyond doubt.
-  public var beatsBaseline: Bool { status == .ok && (timing?.ratioHigh ?? 2) < 1 }
+  public var beatsBaseline: Bool { status == .ok && ratioHigh < 1 }
 
   // MARK: Identity and text
 

@@ -44,6 +44,8 @@ final class Contest {
 
   /// A challenger so much slower than the default in its first run is not timed again.
   private static let hopeless = 3.0
+  /// Nanoseconds from which a run needs none before it to be warm.
+  private static let long = 5e6
 
   init(
     _ task: CanonicalTask, _ target: Target, _ entries: [WorkerJob.Entry], _ measurement: WorkerJob.Measurement,
@@ -236,8 +238,10 @@ final class Contest {
       let i = (turn + round) % standing.count
       marker.note(standing[i].entry)
       let sessions = standing[i].sessions
+      // What runs long has little left in the caches of what was there before.
+      let isLong = standing[i].times.last ?? 0 > Self.long
       let repetitions = standing[i].repetitions
-      if isWarm { try sessions[0].runBound() }
+      if isWarm, !isLong { try sessions[0].runBound() }
       let clock = ContinuousClock()
       let elapsed = try clock.measure {
         for run in 0..<repetitions { try sessions[isWarm ? 0 : run % sessions.count].runBound() }

@@ -3,71 +3,122 @@ import Foundation
 import Kernels
 import TuningDB
 
-/// Predicts a candidate's time over the default's from its knobs and the task's sizes: ridge regression over powers
-/// and products of logarithms (Hoerl & Kennard, 1970), an equation a template. Learned from trials of this task and,
-/// with less weight, from the database's records of others.
+/// Predicts the logarithm of a candidate's time over the default's: a Gaussian process (Rasmussen & Williams, 2006,
+/// algorithm 2.1) over the logarithms of a template's knobs. Learned from the trials of a task and from records of
+/// others, which count the less the more their sizes differ.
 struct CostModel {
-  private var weights: [String: (names: [String], coefficients: [Double])] = [:]
-
   struct Sample {
     var candidate: Candidate
-    /// The task's sizes, which knobs act together with.
+    /// Of the task that it was measured for.
     var work: Work
     /// Natural logarithm of the ratio to the default.
     var cost: Double
-    var weight: Double
   }
 
-  /// Templates with fewer samples than this are not judged.
-  private static let least = 12
-  private static let ridge = 0.3
+  /// Samples of one template, and what they say.
+  private struct Process {
+    var names: [String]
+    var points: [[Double]]
+    var works: [[Double]]
+    /// Lower triangle of the Cholesky factor of the samples' covariance, rows one after another.
+    var factor: [[Double]]
+    /// Covariance⁻¹ · costs.
+    var weights: [Double]
+  }
+  private var processes: [String: Process] = [:]
 
+  /// More samples than this are not used, of a template: the first ones are.
+  private static let most = 240
+  /// Variance of costs before anything is known, that of a measurement, and what is left between equal knobs of tasks.
+  private static let (prior, noise) = (0.15, 0.0012)
+  /// Octaves of a knob, and of a task's sizes, over which costs are alike.
+  private static let (knobScale, workScale) = (1.5, 4.0)
+
+  /// - Parameter samples: the most telling first.
   init(_ samples: [Sample]) {
-    for (template, group) in Dictionary(grouping: samples, by: \.candidate.template) where group.count >= Self.least {
+    for (template, group) in Dictionary(grouping: samples, by: \.candidate.template) {
       let names = group[0].candidate.knobs.values.keys.sorted()
-      let usable = group.filter { $0.candidate.knobs.values.keys.sorted() == names }
-      weights[template] = (names, Self.fit(usable, names))
+      let usable = group.filter { $0.candidate.knobs.values.keys.sorted() == names }.prefix(Self.most)
+      processes[template] = Self.learn(Array(usable), names)
     }
   }
 
-  /// Expected logarithm of the ratio; nil where nothing was learned.
-  func cost(_ candidate: Candidate, _ work: Work) -> Double? {
-    guard let (names, coefficients) = weights[candidate.template] else { return nil }
-    return zip(Self.features(candidate, work, names), coefficients).reduce(0) { $0 + $1.0 * $1.1 }
+  /// Expected logarithm of the ratio and its standard deviation; nil of a template of which nothing is known.
+  func cost(_ candidate: Candidate, _ work: Work) -> (mean: Double, deviation: Double)? {
+    guard let process = processes[candidate.template] else { return nil }
+    let (point, place) = (Self.point(candidate, process.names), Self.place(work))
+    let covariances = zip(process.points, process.works).map { Self.covariance(point, place, $0, $1) }
+    let mean = zip(covariances, process.weights).reduce(0) { $0 + $1.0 * $1.1 }
+    let solved = Self.forward(process.factor, covariances)
+    let variance = Self.prior - solved.reduce(0) { $0 + $1 * $1 }
+    return (mean, max(0, variance).squareRoot())
   }
 
-  private static func features(_ candidate: Candidate, _ work: Work, _ names: [String]) -> [Double] {
-    let knobs = names.map { log2(1 + Double(min(candidate.knobs.values[$0] ?? 0, 1 << 16))) / 4 }
-    let sizes = [log2(1 + work.operations) / 16, log2(1 + work.bytes) / 16, log2(1 + Double(work.reduction)) / 8]
-    var features = [1.0] + knobs + sizes
-    for (i, x) in knobs.enumerated() {
-      for y in knobs[i...] { features.append(x * y) }
-      for y in sizes { features.append(x * y) }
-    }
-    return features
-  }
+  // MARK: Learning
 
-  /// Minimises Σ weight · (cost − f·c)² + ridge · |c|², by Cholesky on the normal equations.
-  private static func fit(_ samples: [Sample], _ names: [String]) -> [Double] {
-    let rows = samples.map { features($0.candidate, $0.work, names) }
-    let n = rows[0].count
-    var a = [[Double]](repeating: [Double](repeating: 0, count: n), count: n)
-    var b = [Double](repeating: 0, count: n)
-    for (row, sample) in zip(rows, samples) {
-      for i in 0..<n {
-        b[i] += sample.weight * row[i] * sample.cost
-        for j in 0...i { a[i][j] += sample.weight * row[i] * row[j] }
-      }
-    }
-    for i in 0..<n { a[i][i] += ridge }
-    for i in 0..<n {
+  private static func learn(_ samples: [Sample], _ names: [String]) -> Process {
+    let points = samples.map { point($0.candidate, names) }
+    let works = samples.map { place($0.work) }
+    var factor: [[Double]] = []
+    for i in samples.indices {
+      var row: [Double] = []
       for j in 0...i {
-        let sum = (0..<j).reduce(a[i][j]) { $0 - a[i][$1] * a[j][$1] }
-        a[i][j] = i == j ? max(sum, 1e-12).squareRoot() : sum / a[j][j]
+        let own = covariance(points[i], works[i], points[j], works[j]) + (i == j ? noise : 0)
+        let known = zip(row, i == j ? row : factor[j]).reduce(0) { $0 + $1.0 * $1.1 }
+        row.append(i == j ? max(own - known, 1e-9).squareRoot() : (own - known) / factor[j][j])
       }
+      factor.append(row)
     }
-    for i in 0..<n { b[i] = (0..<i).reduce(b[i]) { $0 - a[i][$1] * b[$1] } / a[i][i] }
-    for i in (0..<n).reversed() { b[i] = (i + 1..<n).reduce(b[i]) { $0 - a[$1][i] * b[$1] } / a[i][i] }
-    return b
+    // What is far above the default is merely bad; how bad teaches nothing about the good ones.
+    let costs = samples.map { min($0.cost, 1) }
+    return Process(names: names, points: points, works: works, factor: factor, weights: solve(factor, costs))
+  }
+
+  /// L⁻¹ · b
+  private static func forward(_ factor: [[Double]], _ b: [Double]) -> [Double] {
+    var x: [Double] = []
+    x.reserveCapacity(b.count)
+    for (i, row) in factor.enumerated() {
+      var sum = b[i]
+      for j in 0..<i { sum -= row[j] * x[j] }
+      x.append(sum / row[i])
+    }
+    return x
+  }
+
+  /// (L · Lᵀ)⁻¹ · b
+  private static func solve(_ factor: [[Double]], _ b: [Double]) -> [Double] {
+    var x = forward(factor, b)
+    for i in x.indices.reversed() {
+      var sum = x[i]
+      for j in (i + 1)..<x.count { sum -= factor[j][i] * x[j] }
+      x[i] = sum / factor[i][i]
+    }
+    return x
+  }
+
+  // MARK: Likeness
+
+  /// Octaves. Blocks that hold all there is are not far from large ones.
+  private static func point(_ candidate: Candidate, _ names: [String]) -> [Double] {
+    names.map { log2(1 + Double(min(candidate.knobs.values[$0] ?? 0, 1 << 11))) }
+  }
+
+  private static func place(_ work: Work) -> [Double] {
+    [log2(1 + work.operations), log2(1 + work.bytes), log2(1 + Double(work.reduction))]
+  }
+
+  /// Half of it knob by knob, since most knobs act by themselves; half of all together.
+  private static func covariance(_ a: [Double], _ workA: [Double], _ b: [Double], _ workB: [Double]) -> Double {
+    var (alone, all) = (0.0, 0.0)
+    for (x, y) in zip(a, b) {
+      let distance = (x - y) * (x - y) / (2 * knobScale * knobScale)
+      alone += exp(-distance)
+      all += distance
+    }
+    let together = exp(-all / 2)
+    let apart = zip(workA, workB).reduce(0) { $0 + ($1.0 - $1.1) * ($1.0 - $1.1) }
+    let alike = exp(-apart / (2 * workScale * workScale))
+    return prior * alike * (a.isEmpty ? 1 : 0.5 * alone / Double(a.count) + 0.5 * together)
   }
 }

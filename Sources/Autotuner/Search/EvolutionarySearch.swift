@@ -16,7 +16,7 @@ public struct EvolutionarySearch: SearchStrategy {
   /// What is known of other tasks, or of this one from elsewhere: a record and the work of its task.
   public typealias Elder = (record: TuningRecord, work: Work)
 
-  /// Of one batch's candidates so many are imagined for each that is proposed.
+  /// Of candidates so many are imagined for each that is proposed.
   private static let imagination = 32
 
   public init(_ space: CandidateSpace, work: Work, elders: [Elder], seed: UInt64) {
@@ -24,17 +24,19 @@ public struct EvolutionarySearch: SearchStrategy {
     self.work = work
     generator = SplitMix64(state: seed)
     proposed = [space.baseline]
-    let near = elders.filter { $0.record.beatsBaseline }.sorted {
-      let (x, y) = (Self.distance($0.work, work), Self.distance($1.work, work))
-      return x != y ? x < y : ($0.record.timing?.ratioHigh ?? 1) < ($1.record.timing?.ratioHigh ?? 1)
+    let near = elders.map { (elder: $0, distance: Self.distance($0.work, work)) }.sorted {
+      $0.distance != $1.distance ? $0.distance < $1.distance : $0.elder.record.ratioHigh < $1.elder.record.ratioHigh
     }
-    let inherited = near.prefix(6).map { Candidate(template: $0.record.template, knobs: Knobs($0.record.knobs)) }
+    .map(\.elder)
+    let inherited = near.filter(\.record.beatsBaseline).prefix(6).map {
+      Candidate(template: $0.record.template, knobs: Knobs($0.record.knobs))
+    }
     seeds = space.templates.map(\.usual) + inherited.filter(space.isLegal)
-    self.elders = elders.compactMap { elder in
+    self.elders = near.compactMap { elder in
       guard let ratio = elder.record.timing?.ratio else { return nil }
       return CostModel.Sample(
         candidate: Candidate(template: elder.record.template, knobs: Knobs(elder.record.knobs)), work: elder.work,
-        cost: log(ratio), weight: 0.3)
+        cost: log(ratio))
     }
   }
 
@@ -72,28 +74,34 @@ public struct EvolutionarySearch: SearchStrategy {
     return good.isEmpty ? [space.baseline] : good + [space.baseline]
   }
 
-  /// Three in four a neighbour of a parent, the others drawn at random.
-  private mutating func imagined(_ count: Int, _ parents: [Candidate]) -> Set<Candidate> {
-    var found = Set<Candidate>()
+  /// Three in four a neighbour of a parent, the others drawn at random. In the order in which they were found, so that
+  /// those of one cost are tried in no particular order of their knobs.
+  private mutating func imagined(_ count: Int, _ parents: [Candidate]) -> [Candidate] {
+    var found: [Candidate] = []
+    var seen = proposed
     for i in 0..<count {
       let parent = parents[min(i % 8, parents.count - 1)]
       let next = i % 4 == 3 ? space.random(&generator) : space.neighbour(of: parent, &generator)
-      if let next, !proposed.contains(next) { found.insert(next) }
+      if let next, seen.insert(next).inserted { found.append(next) }
     }
     return found
   }
 
-  /// In the order in which the cost model would try them; where it knows nothing, the templates' own estimates say.
-  private func ranked(_ candidates: Set<Candidate>, _ tried: [Trial]) -> [Candidate] {
+  /// In the order in which they should be tried: by the cost that the model thinks likely at best. Where it knows nothing,
+  /// the templates' own estimates say.
+  private func ranked(_ candidates: [Candidate], _ tried: [Trial]) -> [Candidate] {
     let own = tried.compactMap { trial in
-      trial.ratio.map { CostModel.Sample(candidate: trial.candidate, work: work, cost: log($0), weight: 1) }
+      trial.ratio.map { CostModel.Sample(candidate: trial.candidate, work: work, cost: log($0)) }
     }
-    let model = CostModel(elders + own)
-    func order(_ candidate: Candidate) -> (cost: Double, text: String) {
-      let cost = model.cost(candidate, work) ?? space.estimatedCost(candidate)
-      let settings = candidate.knobs.values.sorted { $0.key < $1.key }.map { "\($0.key)=\($0.value)" }
-      return (cost, "\(candidate.template) \(settings.joined(separator: " "))")
+    let usual = CostModel.Sample(candidate: space.baseline, work: work, cost: 0)
+    let model = CostModel([usual] + own + elders)
+    func cost(_ candidate: Candidate) -> Double {
+      model.cost(candidate, work).map { $0.mean - Self.curiosity * $0.deviation } ?? space.estimatedCost(candidate)
     }
-    return candidates.map { (candidate: $0, order: order($0)) }.sorted { $0.order < $1.order }.map(\.candidate)
+    return candidates.enumerated().map { (candidate: $1, cost: cost($1), number: $0) }
+      .sorted { ($0.cost, $0.number) < ($1.cost, $1.number) }.map(\.candidate)
   }
+
+  /// How many standard deviations below the mean a candidate is judged at.
+  private static let curiosity = 0.5
 }

@@ -15,6 +15,16 @@ public final class ModelTuner {
       (self.tuner, self.calls, self.label) = (tuner, calls, label)
     }
   }
+  /// A kernel of a plan: what it computes, launches in one run of the model, and the node that it does the work of.
+  public struct Task: Sendable {
+    public var workload: Workload
+    public var calls: Int
+    public var label: String
+
+    public init(workload: Workload, calls: Int, label: String) {
+      (self.workload, self.calls, self.label) = (workload, calls, label)
+    }
+  }
   public let shares: [Share]
   private let budget: Budget
   private let isCancelled: @Sendable () -> Bool
@@ -33,16 +43,16 @@ public final class ModelTuner {
   }
 
   /// The tasks of a plan, equal ones together, launches counted.
-  public static func tasks(_ plan: Plan) -> [(workload: Workload, calls: Int, label: String)] {
+  public static func tasks(_ plan: Plan) -> [Task] {
     var order: [CanonicalTask] = []
-    var found: [CanonicalTask: (workload: Workload, calls: Int, label: String)] = [:]
+    var found: [CanonicalTask: Task] = [:]
     let calls = Dictionary(plan.launches.map { ($0.kernel, 1) }, uniquingKeysWith: +)
     let labels = Dictionary(plan.launches.map { ($0.kernel, $0.origins.first ?? "") }) { first, _ in first }
     for (i, kernel) in plan.kernels.enumerated() {
       let task = CanonicalTask(kernel.workload)
       if found[task] == nil {
         order.append(task)
-        found[task] = (kernel.workload, 0, labels[i] ?? "")
+        found[task] = Task(workload: kernel.workload, calls: 0, label: labels[i] ?? "")
       }
       found[task]?.calls += calls[i] ?? 0
     }

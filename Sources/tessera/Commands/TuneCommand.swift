@@ -55,7 +55,13 @@ struct TuneCommand: ParsableCommand {
   @Option(help: "Fix the sizes of an input: NAME=1x3x224x224. Can be given for several inputs.")
   var shape: [InputShape] = []
 
-  @Option(help: "Sizes that the model leaves open, as they are to be measured: height=512,width=512. 64 unless given.")
+  @Option(
+    help:
+      "A folder with NAME.npy or NN_NAME.npy for every input: sizes that the model leaves open are measured as there.")
+  var inputs: String?
+
+  @Option(
+    help: "Or those sizes themselves: height=512,width=512. Unless given, an input's first one is 1 and others are 64.")
   var sizes: String?
 
   @Option(help: "How candidates are chosen: evolutionary (with a cost model that learns) or random.")
@@ -91,7 +97,7 @@ struct TuneCommand: ParsableCommand {
     let targets = try ModelCompiler.targets(call.target)
     guard targets.count == 1 else { throw Failure(.usage, "--target: tune for one instruction set at a time") }
     let display = TuneDisplay(format: format)
-    let tasks = try call.tasks(targets[0])
+    let (tasks, sizes) = try call.tasks(targets[0])
     try call.save(in: store)
     Interrupt.catchFirst()
     let scratch = try TuneScratch()
@@ -105,7 +111,7 @@ struct TuneCommand: ParsableCommand {
     display.roofline = roofline
     settings.onTrial = { display.trial($0, $1) }
     let shares = try tasks.compactMap { task in
-      try TaskTuner(task.workload, sizes: call.sizes, settings: settings).map {
+      try TaskTuner(task.workload, sizes: sizes, settings: settings).map {
         ModelTuner.Share(tuner: $0, calls: task.calls, label: task.label)
       }
     }
@@ -127,82 +133,6 @@ struct TuneCommand: ParsableCommand {
     try ModelCompiler.compile(model, shapes: call.shapes, options: options).write(to: output)
     Console.say("\(output) is written")
   }
-}
-
-/// How a tune was called: kept in the database, for `--resume`.
-struct TuneCall: Codable {
-  var model: String?
-  var op: String?
-  var output: String?
-  var budget: String
-  var threads: Int
-  var target: String
-  var sizes: [String: Int]
-  var shapes: [String: [Int]]
-  var strategy: String
-
-  var title: String { op ?? model ?? "" }
-  private static let note = "last tune"
-
-  init(_ command: TuneCommand) throws {
-    model = command.model.map { URL(fileURLWithPath: $0).path }
-    op = command.op
-    output = command.output.map { URL(fileURLWithPath: $0).path }
-    budget = command.budget
-    _ = try Budget(parsing: budget)
-    threads = command.threads ?? min(CPU.available, ThreadPool.limit)
-    target = command.target
-    strategy = command.strategy
-    shapes = Dictionary(command.shape.map { ($0.name, $0.sizes) }, uniquingKeysWith: { _, last in last })
-    sizes = [:]
-    for pair in (command.sizes ?? "").split(separator: ",") {
-      let sides = pair.split(separator: "=")
-      guard sides.count == 2, let size = Int(sides[1]), size > 0 else {
-        throw Failure(.usage, "--sizes is like height=512,width=512, not '\(pair)'")
-      }
-      sizes[String(sides[0])] = size
-    }
-  }
-
-  static func last(in store: TuningStore) throws -> TuneCall {
-    guard let text = try store.note(note), let call = try? JSONDecoder().decode(TuneCall.self, from: Data(text.utf8))
-    else { throw Failure(.noInput, file: store.path, "no tune was begun with this database") }
-    return call
-  }
-
-  func save(in store: TuningStore) throws {
-    let text = try JSONEncoder().encode(self)
-    try store.setNote(Self.note, String(decoding: text, as: UTF8.self))
-  }
-
-  func tasks(_ target: Target) throws -> [(workload: Workload, calls: Int, label: String)] {
-    if let op { return [(try OperationText(parsing: op).workload, 1, op)] }
-    guard let model else { throw Failure(.usage, "neither a model nor an operation") }
-    let compilation = try ModelCompiler.compile(model, shapes: shapes, options: CompileOptions(targets: [target]))
-    return ModelTuner.tasks(compilation.plans[0])
-  }
-}
-
-/// A folder for libraries on their way, named after this process so that a later tune can remove what a killed one left.
-struct TuneScratch {
-  let path: String
-  private static let prefix = "tessera-tune-"
-
-  init() throws(Failure) {
-    let temporary = FileManager.default.temporaryDirectory
-    for name in (try? FileManager.default.contentsOfDirectory(atPath: temporary.path)) ?? [] {
-      guard name.hasPrefix(Self.prefix), let process = Int32(name.dropFirst(Self.prefix.count)),
-        kill(process, 0) != 0, errno == ESRCH
-      else { continue }
-      try? FileManager.default.removeItem(at: temporary.appendingPathComponent(name))
-    }
-    path = temporary.appendingPathComponent("\(Self.prefix)\(getpid())").path
-    do { try FileManager.default.createDirectory(atPath: path, withIntermediateDirectories: true) } catch {
-      throw Failure(.inputOutput, file: path, "the folder cannot be made")
-    }
-  }
-
-  func remove() { try? FileManager.default.removeItem(atPath: path) }
 }
 
 /// Ctrl-C: the first one asks for an end, the second one makes it.
