@@ -35,13 +35,24 @@ def digest_of(*paths):
     return digest.hexdigest()[:16]
 
 
-def compiled(program, model, cache, flags=()):
-    """`model` compiled by `program`, from `cache` if the same compiler has done so before. What the compiler
-    says goes to stderr. Raises subprocess.CalledProcessError."""
+def tuning_files(database=None):
+    """What a compile with this database reads of it; the user's own unless one is named."""
+    if database == "none":
+        return []
+    cache = os.environ.get("XDG_CACHE_HOME", "")
+    own = Path(cache if cache.startswith("/") else Path.home() / ".cache") / "tessera/tuning.db"
+    path = Path(database) if database else own
+    return [p for p in (path, Path(f"{path}-wal")) if p.exists()]
+
+
+def compiled(program, model, cache, flags=(), database=None):
+    """`model` compiled by `program` with a tuning database, from `cache` if the same compiler has done so before. What the
+    compiler says goes to stderr. Raises subprocess.CalledProcessError."""
+    flags = [*flags, *(["--db", str(database)] if database else [])]
     model, cache = Path(model), Path(cache)
     weights = sorted(model.parent.glob(model.name + ".data*"))
     flags_digest = hashlib.sha256("\0".join(flags).encode()).hexdigest()[:4]
-    library = cache / f"{model.parent.name}-{digest_of(program, model, *weights)}-{flags_digest}.so"
+    library = cache / f"{model.parent.name}-{digest_of(program, model, *weights, *tuning_files(database))}-{flags_digest}.so"
     if not library.exists():
         cache.mkdir(parents=True, exist_ok=True)
         for old in cache.glob(f"{model.parent.name}-*-{flags_digest}.*"):

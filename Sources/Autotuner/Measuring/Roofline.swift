@@ -75,7 +75,7 @@ public struct Roofline: Sendable {
     try session.bind(output: 0, to: MutableTensorView(port.element, shape, output.bytes))
     var best = Double.infinity
     let clock = ContinuousClock()
-    for _ in 0..<12 { best = min(best, try clock.measure { try session.runBound() } / .nanoseconds(1)) }
+    for _ in 0..<30 { best = min(best, try clock.measure { try session.runBound() } / .nanoseconds(1)) }
     return best
   }
 }

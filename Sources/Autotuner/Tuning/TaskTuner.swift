@@ -13,7 +13,8 @@ public final class TaskTuner {
   public let baseline: Candidate
   /// Everything known, from the database and new.
   public private(set) var trials: [Trial] = []
-  /// The default's time, nanoseconds a run, once it was measured.
+  /// The default's time, nanoseconds a run, once it was measured: the shortest median of a contest, in which the machine
+  /// had least else to do.
   public private(set) var baselineTime: Double?
   /// Batches since the best became better by 1 %.
   public private(set) var staleBatches = 0
@@ -218,7 +219,7 @@ public final class TaskTuner {
       }
       return
     }
-    baselineTime = own.timing?.median
+    if let median = own.timing?.median { baselineTime = min(median, baselineTime ?? median) }
     try record(baseline, builtBaseline.program, own)
     for (candidate, outcome) in zip(built, outcomes.dropFirst()) {
       if let outcome { try record(candidate.candidate, candidate.program, outcome) }
