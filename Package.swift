@@ -93,7 +93,7 @@ let package = Package(
       name: "AutotunerTests",
       dependencies: [
         "Autotuner", "Compiler", "Kernels", "TileIR", "LLVMBackend", "TuningDB", "TensorTypes", "tessera",
-      ], swiftSettings: settings),
+      ], resources: [.copy("Resources/planting_worker.py")], swiftSettings: settings),
     .testTarget(name: "CompilerTests", dependencies: ["Compiler", "GraphIR", "TensorTypes"], swiftSettings: settings),
   ]
 )

@@ -18,7 +18,7 @@ struct Laboratory: Sendable {
 
   /// Seconds, and bytes of memory.
   struct Limits: Sendable {
-    var build = 60.0
+    var build = 40.0
     var step = 20.0
     var memory = 4 << 30
   }

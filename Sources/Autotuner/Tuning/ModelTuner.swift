@@ -27,6 +27,8 @@ public final class ModelTuner {
   }
   public let shares: [Share]
   private let budget: Budget
+  /// Whether it goes on until the budget is used up.
+  private let isThorough: Bool
   private let isCancelled: @Sendable () -> Bool
   /// Called before each batch with the task's number and the part of the budget that is used.
   public var onStep: (Int, Double) -> Void = { _, _ in }
@@ -36,9 +38,11 @@ public final class ModelTuner {
   /// Expected gain of a batch over the model's time at which tuning ends by itself.
   private static let threshold = 0.0005
 
-  public init(_ shares: [Share], budget: Budget, isCancelled: @escaping @Sendable () -> Bool) {
+  public init(_ shares: [Share], budget: Budget, isThorough: Bool = false, isCancelled: @escaping @Sendable () -> Bool)
+  {
     self.shares = shares
     self.budget = budget
+    self.isThorough = isThorough
     self.isCancelled = isCancelled
   }
 
@@ -95,7 +99,7 @@ public final class ModelTuner {
     while used() < (isLimitedByTime ? 1 - Self.reserve : 1), !isCancelled() {
       let gains = shares.map(expectedGain)
       guard let (i, gain) = gains.enumerated().max(by: { $0.element < $1.element }).map({ ($0.offset, $0.element) }),
-        gain > Self.threshold * time.tuned
+        gain > (isThorough ? 0 : Self.threshold) * time.tuned
       else { break }
       onStep(i, used())
       try shares[i].tuner.step()

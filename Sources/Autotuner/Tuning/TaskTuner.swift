@@ -54,8 +54,15 @@ public final class TaskTuner {
     laboratory = Laboratory(
       task: task, target: settings.target, threads: settings.threads, sizes: renamed, seed: seed,
       worker: settings.worker, folder: settings.scratch + "/" + String(seed, radix: 36),
-      limits: .init(memory: (2 << 30) + 16 * Int(min(work.bytes, 1e11))))
+      limits: Self.limits(work))
     try recall()
+  }
+
+  /// A step is a library loaded, operands packed and a run, or a round: at a thousandth of a machine's speed. The default's
+  /// output is compared with the interpreter's, some millions of operations a second, in the first.
+  private static func limits(_ work: Work) -> Laboratory.Limits {
+    .init(
+      step: 10 + work.operations / 2e9 + work.bytes / 2e7, memory: (2 << 30) + 16 * Int(min(work.bytes, 1e11)))
   }
 
   deinit { try? FileManager.default.removeItem(atPath: laboratory.folder) }
@@ -71,7 +78,7 @@ public final class TaskTuner {
   private func recall() throws {
     let machine = settings.target.machine
     let doneNote = doneNote
-    isExhausted = try settings.database.value.store?.note(doneNote) != nil
+    isExhausted = try !settings.isThorough && settings.database.value.store?.note(doneNote) != nil
     for record in try settings.database.value.evidence(for: task.task, on: conditions)
     where record.toolchain.baseline == baselineHash && record.sizes == laboratory.sizes {
       let candidate = Candidate(template: record.template, knobs: Knobs(record.knobs))
@@ -195,7 +202,7 @@ public final class TaskTuner {
   /// Rounds of a contest: few of what takes long, many of what does not.
   private var rounds: Int {
     let time = baselineTime ?? (work.operations / 20 + work.bytes / 5)
-    return max(12, min(96, Int(100e6 / max(1, time))))
+    return max(12, min(60, Int(60e6 / max(1, time))))
   }
 
   /// - Parameter isLast: whether all are measured to the end, at double length, instead of the slower half leaving.

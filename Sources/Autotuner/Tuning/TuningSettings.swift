@@ -14,6 +14,8 @@ public struct TuningSettings: Sendable {
   public var scratch: String
   public var strategy = Strategy.evolutionary
   public var seed: UInt64 = 0
+  /// Whether a search that has ended by itself goes on.
+  public var isThorough = false
   /// Called after each trial.
   public var onTrial: @Sendable (TaskTuner, Trial) -> Void = { _, _ in }
 

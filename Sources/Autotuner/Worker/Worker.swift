@@ -26,6 +26,8 @@ public enum Worker {
         say(build(entry, i, task, target))
       }
     case .measure(let measurement):
+      // Where that is granted, before what else is on the machine.
+      setpriority(__priority_which_t(PRIO_PROCESS.rawValue), 0, -5)
       limit(RLIMIT_DATA, to: measurement.memoryLimit)
       try Contest(task, target, job.entries, measurement, marker).run(say)
     }

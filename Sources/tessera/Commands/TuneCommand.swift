@@ -73,6 +73,9 @@ struct TuneCommand: ParsableCommand {
   @Option(help: "Write a report that needs no network to this HTML file.")
   var report: String?
 
+  @Flag(help: "Go on until the budget is used up, however little is to be expected, and where an earlier tune ended.")
+  var thorough = false
+
   @Flag(help: "Go on with the last tune as it was called.")
   var resume = false
 
@@ -106,6 +109,7 @@ struct TuneCommand: ParsableCommand {
       target: targets[0], threads: call.threads,
       database: TuningDatabase(store: store, shipped: try ShippedRecords.load()),
       worker: .ofThisProgram(folder: scratch.path, isCancelled: { Interrupt.isRequested }), scratch: scratch.path)
+    settings.isThorough = call.isThorough
     settings.strategy = TuningSettings.Strategy(rawValue: call.strategy) ?? .evolutionary
     let roofline = try Roofline.measure(targets[0], threads: call.threads, folder: scratch.path)
     display.roofline = roofline
@@ -115,7 +119,9 @@ struct TuneCommand: ParsableCommand {
         ModelTuner.Share(tuner: $0, calls: task.calls, label: task.label)
       }
     }
-    let tuner = ModelTuner(shares, budget: try Budget(parsing: call.budget), isCancelled: { Interrupt.isRequested })
+    let tuner = ModelTuner(
+      shares, budget: try Budget(parsing: call.budget), isThorough: call.isThorough,
+      isCancelled: { Interrupt.isRequested })
     tuner.onStep = { display.step(tuner, $0, $1) }
     try tuner.run()
     display.finish(tuner)

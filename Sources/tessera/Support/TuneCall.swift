@@ -19,6 +19,7 @@ struct TuneCall: Codable {
   var sizes: [String: Int]
   var shapes: [String: [Int]]
   var strategy: String
+  var isThorough: Bool
 
   var title: String { op ?? model ?? "" }
   private static let note = "last tune"
@@ -32,6 +33,7 @@ struct TuneCall: Codable {
     threads = command.threads ?? min(CPU.available, ThreadPool.limit)
     target = command.target
     strategy = command.strategy
+    isThorough = command.thorough
     inputs = command.inputs.map { URL(fileURLWithPath: $0).path }
     shapes = Dictionary(command.shape.map { ($0.name, $0.sizes) }, uniquingKeysWith: { _, last in last })
     sizes = [:]
