@@ -247,7 +247,7 @@ final class Contest {
     // What runs long has little left in the caches of what was there before.
     if isWarm, last < Self.long { try sessions[0].runBound() }
     var best = Double.infinity
-    for attempt in 0..<(last < 4 * Self.long ? 3 : 2) {
+    for attempt in 0..<(last < 2 * Self.long ? 3 : last < 8 * Self.long ? 2 : 1) {
       let first = attempt * repetitions
       let elapsed = try ContinuousClock().measure {
         for run in first..<first + repetitions { try sessions[isWarm ? 0 : run % sessions.count].runBound() }

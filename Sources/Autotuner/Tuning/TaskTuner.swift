@@ -202,7 +202,7 @@ public final class TaskTuner {
   /// Rounds of a contest: few of what takes long, many of what does not.
   private var rounds: Int {
     let time = baselineTime ?? (work.operations / 20 + work.bytes / 5)
-    return max(12, min(60, Int(60e6 / max(1, time))))
+    return max(10, min(60, Int(60e6 / max(1, time))))
   }
 
   /// - Parameter isLast: whether all are measured to the end, at double length, instead of the slower half leaving.
@@ -217,7 +217,7 @@ public final class TaskTuner {
     let isFirst = baselineTime == nil
     let rounds = rounds
     let outcomes = try laboratory.measure(
-      builtBaseline, built, stages: isLast ? [rounds * 2] : [rounds / 4, rounds / 2, rounds],
+      builtBaseline, built, stages: isLast ? [rounds * 2] : [rounds / 5, rounds * 2 / 5, rounds],
       interprets: isFirst && work.operations <= Self.interpretable)
     guard let own = outcomes[0], own.status == .ok else {
       if !settings.worker.isCancelled() {
