@@ -90,7 +90,19 @@ final class Contest {
       let left = Set(leaving.map(\.entry))
       standing.removeAll { left.contains($0.entry) }
     }
+    // Those that seem better but are not so beyond doubt get as long again, and half.
+    let undecided = standing.dropFirst().filter { isPromising($0, standing[0]) }
+    let left = Set(undecided.map(\.entry))
+    for contestant in standing where !left.contains(contestant.entry) { report(contestant, standing[0], say) }
+    if undecided.isEmpty { return }
+    standing.removeAll { $0.entry > 0 && !left.contains($0.entry) }
+    for round in rounds..<rounds * 5 / 2 { try playRound(round, &standing) }
     for contestant in standing { report(contestant, standing[0], say) }
+  }
+
+  private func isPromising(_ contestant: Contestant, _ baseline: Contestant) -> Bool {
+    let ratios = ratios(contestant, baseline)
+    return ratios.median < 0.985 && (ratios.interval()?.upperBound ?? 2) >= 1
   }
 
   // MARK: Checking

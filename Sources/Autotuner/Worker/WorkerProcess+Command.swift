@@ -10,14 +10,15 @@ extension WorkerProcess {
       (try? FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")) ?? CommandLine.arguments[0]
     // For tests that plant faults.
     if let other = ProcessInfo.processInfo.environment["TESSERA_TUNE_WORKER"] {
-      return WorkerProcess(command: [other], isCancelled: isCancelled)
+      return WorkerProcess(command: [other], temporary: folder, isCancelled: isCancelled)
     }
     let sandbox = [
       "/usr/bin/bwrap", "--ro-bind", "/", "/", "--dev", "/dev", "--proc", "/proc", "--bind", folder, folder,
       "--unshare-net", "--die-with-parent",
     ]
     let isSandboxed = FileManager.default.isExecutableFile(atPath: sandbox[0]) && works(sandbox + ["/bin/true"])
-    return WorkerProcess(command: (isSandboxed ? sandbox : []) + [program] + arguments, isCancelled: isCancelled)
+    return WorkerProcess(
+      command: (isSandboxed ? sandbox : []) + [program] + arguments, temporary: folder, isCancelled: isCancelled)
   }
 
   /// Whether the sandbox may be made here: containers often forbid it.

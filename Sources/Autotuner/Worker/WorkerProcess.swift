@@ -19,9 +19,14 @@ public struct WorkerProcess: Sendable {
   /// Program and arguments that serve a job.
   public var command: [String]
   public var isCancelled: @Sendable () -> Bool
+  /// Where it leaves temporary files: what one that dies leaves there goes with the folder.
+  public var temporary: String?
 
-  public init(command: [String], isCancelled: @escaping @Sendable () -> Bool = { false }) {
+  public init(
+    command: [String], temporary: String? = nil, isCancelled: @escaping @Sendable () -> Bool = { false }
+  ) {
     self.command = command
+    self.temporary = temporary
     self.isCancelled = isCancelled
   }
 
@@ -48,6 +53,8 @@ public struct WorkerProcess: Sendable {
     let signal = status & 0x7F
     if signal != 0 { return (.killed(signal), marker.last?.entry) }
     let code = (status >> 8) & 0xFF
+    // A sandbox says so of the worker within it, as shells do.
+    if (129...192).contains(code) { return (.killed(code - 128), marker.last?.entry) }
     return (code == 0 ? .finished : .exited(code), marker.last?.entry)
   }
 
@@ -71,8 +78,11 @@ public struct WorkerProcess: Sendable {
     posix_spawnattr_setpgroup(&attributes, 0)
     var argv: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
     defer { for word in argv { free(word) } }
+    let variables = ProcessInfo.processInfo.environment.merging(temporary.map { ["TMPDIR": $0] } ?? [:]) { $1 }
+    var environment: [UnsafeMutablePointer<CChar>?] = variables.map { strdup("\($0)=\($1)") } + [nil]
+    defer { for variable in environment { free(variable) } }
     var pid: pid_t = 0
-    let status = posix_spawn(&pid, words[0], &actions, &attributes, &argv, environ)
+    let status = posix_spawn(&pid, words[0], &actions, &attributes, &argv, &environment)
     close(pipes[1])
     guard status == 0 else {
       close(pipes[0])
