@@ -40,6 +40,27 @@ import TuningDB
     }
   }
 
+  /// A budget is that of all tunes of a model together; a thorough one has it once more.
+  @Test func aBudgetIsSpentOnce() throws {
+    try withFolder { folder in
+      let store = try TuningStore(path: folder + "/tuning.db")
+      let workload = try OperationText(parsing: Self.small).workload
+      func tune(_ trials: Int, isThorough: Bool = false) throws -> Int {
+        var settings = try settings(store, folder)
+        settings.isThorough = isThorough
+        let task = try #require(try TaskTuner(workload, sizes: [:], settings: settings))
+        let tuner = ModelTuner(
+          [.init(tuner: task, calls: 1, label: "")], budget: .trials(trials), settings: settings)
+        try tuner.run()
+        return task.trials.count { !$0.isReused }
+      }
+      let first = try tune(16)
+      #expect((9...24).contains(first))
+      #expect(try tune(16) == 0)
+      #expect(try tune(16, isThorough: true) >= 9)
+    }
+  }
+
   /// Records of another machine, compiler or default are not hits; today's are.
   @Test func planningTakesOnlyWhatWasMeasuredHere() throws {
     let workload = try OperationText(parsing: Self.small).workload

@@ -27,6 +27,9 @@ public final class ModelTuner {
   }
   public let shares: [Share]
   private let budget: Budget
+  private let database: SharedDatabase
+  /// The part of the budget that earlier tunes of the same tasks have used.
+  public private(set) var spentBefore = 0.0
   /// Whether it goes on until the budget is used up.
   private let isThorough: Bool
   private let isCancelled: @Sendable () -> Bool
@@ -38,12 +41,13 @@ public final class ModelTuner {
   /// Expected gain of a batch over the model's time at which tuning ends by itself.
   private static let threshold = 0.0005
 
-  public init(_ shares: [Share], budget: Budget, isThorough: Bool = false, isCancelled: @escaping @Sendable () -> Bool)
-  {
+  /// - Parameter budget: of all tunes of these tasks together; of this one alone if the settings say that it is thorough.
+  public init(_ shares: [Share], budget: Budget, settings: TuningSettings) {
     self.shares = shares
     self.budget = budget
-    self.isThorough = isThorough
-    self.isCancelled = isCancelled
+    database = settings.database
+    isThorough = settings.isThorough
+    isCancelled = settings.worker.isCancelled
   }
 
   /// The tasks of a plan, equal ones together, launches counted.
@@ -89,12 +93,16 @@ public final class ModelTuner {
 
   public func run() throws {
     let started = ContinuousClock().now
-    func used() -> Double {
-      switch budget {
-      case .seconds(let limit): (ContinuousClock().now - started) / .seconds(1) / limit
-      case .trials(let limit): Double(shares.reduce(0) { $0 + $1.tuner.trials.count { !$0.isReused } }) / Double(limit)
-      }
+    let note = Spending.note(shares)
+    let before = isThorough ? Spending() : try Spending(reading: note, in: database)
+    func spending() -> Spending {
+      var now = before
+      now.seconds += (ContinuousClock().now - started) / .seconds(1)
+      now.trials += shares.reduce(0) { $0 + $1.tuner.trials.count { !$0.isReused } }
+      return now
     }
+    func used() -> Double { spending().part(of: budget) }
+    spentBefore = min(1, before.part(of: budget))
     let isLimitedByTime = if case .seconds = budget { true } else { false }
     while used() < (isLimitedByTime ? 1 - Self.reserve : 1), !isCancelled() {
       let gains = shares.map(expectedGain)
@@ -103,6 +111,7 @@ public final class ModelTuner {
       else { break }
       onStep(i, used())
       try shares[i].tuner.step()
+      try spending().write(note, in: database)
     }
     let byGain = shares.indices.sorted { saved(shares[$0]) > saved(shares[$1]) }
     for i in byGain where !isCancelled() {

@@ -77,8 +77,7 @@ public final class TaskTuner {
   /// What was measured before under these conditions, of today's programs, is not measured again.
   private func recall() throws {
     let machine = settings.target.machine
-    let doneNote = doneNote
-    isExhausted = try !settings.isThorough && settings.database.value.store?.note(doneNote) != nil
+    isExhausted = try !settings.isThorough && settings.database.value.store?.note("done " + searchKey) != nil
     for record in try settings.database.value.evidence(for: task.task, on: conditions)
     where record.toolchain.baseline == baselineHash && record.sizes == laboratory.sizes {
       let candidate = Candidate(template: record.template, knobs: Knobs(record.knobs))
@@ -104,18 +103,19 @@ public final class TaskTuner {
   public var bestRatio: Double { best?.ratio ?? 1 }
 
   /// Notes that the search ended by itself, so that a later tune does not begin anew.
-  public func markDone() throws { try settings.database.value.store?.setNote(doneNote, "") }
+  public func markDone() throws { try settings.database.value.store?.setNote("done " + searchKey, "") }
 
-  /// Holds for this task, machine and compiler, as long as no template that takes the task makes another program.
-  private var doneNote: String {
+  /// Names a search: for this task on this machine by this compiler, as long as no template that takes the task makes
+  /// another program.
+  private(set) lazy var searchKey: String = {
     let device = conditions.device
     let programs = space.templates.map { task.programHash($0.usual, on: settings.target.machine) }
     let text = [
       task.task.text, "\(laboratory.sizes.sorted { $0.key < $1.key })", "\(programs)", device.cpu, "\(device.features)",
       "\(device.caches)", conditions.target, "\(conditions.threads)", conditions.llvm,
     ].joined(separator: "\n")
-    return "done " + Array(text.utf8).withUnsafeBytes { SHA256.hexDigest($0) }
-  }
+    return Array(text.utf8).withUnsafeBytes { SHA256.hexDigest($0) }
+  }()
 
   // MARK: Steps
 

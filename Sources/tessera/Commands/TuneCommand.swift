@@ -40,7 +40,7 @@ struct TuneCommand: ParsableCommand {
   @Option(name: [.short, .long], help: "Also compile the model with what was found into this library.")
   var output: String?
 
-  @Option(help: "How long: 120s, 10m, '500 trials'. Ends sooner when little more is to be expected.")
+  @Option(help: "How long in all: 120s, 10m, '500 trials'. Ends sooner when little more is to be expected.")
   var budget = "10m"
 
   @Option(help: "Threads that kernels run on while they are measured; as many as there are CPUs unless given.")
@@ -73,7 +73,9 @@ struct TuneCommand: ParsableCommand {
   @Option(help: "Write a report that needs no network to this HTML file.")
   var report: String?
 
-  @Flag(help: "Go on until the budget is used up, however little is to be expected, and where an earlier tune ended.")
+  @Flag(
+    help:
+      "Go on until the budget is used up once more, however little is to be expected, and where an earlier tune ended.")
   var thorough = false
 
   @Flag(help: "Go on with the last tune as it was called.")
@@ -119,12 +121,14 @@ struct TuneCommand: ParsableCommand {
         ModelTuner.Share(tuner: $0, calls: task.calls, label: task.label)
       }
     }
-    let tuner = ModelTuner(
-      shares, budget: try Budget(parsing: call.budget), isThorough: call.isThorough,
-      isCancelled: { Interrupt.isRequested })
+    let tuner = ModelTuner(shares, budget: try Budget(parsing: call.budget), settings: settings)
     tuner.onStep = { display.step(tuner, $0, $1) }
     try tuner.run()
     display.finish(tuner)
+    if tuner.spentBefore > 0.5 {
+      Console.say(
+        "earlier tunes had used \(Int(tuner.spentBefore * 100)) % of this budget; a larger one or --thorough goes on")
+    }
     if let report { try AtomicFile.write(TuningReport(tuner, roofline, title: call.title).html, to: report) }
     if Interrupt.isRequested {
       Console.say("interrupted; everything measured is kept in \(store.path)")

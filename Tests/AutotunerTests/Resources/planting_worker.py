@@ -7,6 +7,7 @@ CONFIG holds {"tessera": path, "planted": folder of FAULT.so, "usual": the defau
 "log": path}. A candidate's fault depends on its knobs alone. `build crash` and `build hang` befall the build; the others
 are libraries that take the built one's place.
 """
+import ctypes
 import hashlib
 import json
 import os
@@ -61,6 +62,8 @@ def build(tessera, job, config):
 
 
 def main():
+    # Ends with its parent, as the worker does: PR_SET_PDEATHSIG.
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
     with open(sys.argv[1]) as file:
         config = json.load(file)
     with open(sys.argv[2]) as file:
