@@ -92,6 +92,12 @@ import TuningDB
     ]
     for (i, change) in refused.enumerated() { #expect(choice(record(change)) == nil, "change \(i)") }
     #expect(choice(record { $0.device.cores = 64 }) == better)
+
+    // What is worth shipping: of a task and machine the best, and nothing that today's kernels are not.
+    let (own, slower) = (record(), record { $0.timing?.ratioHigh = 0.99 })
+    let other = record { $0.device.cpu = "another" }
+    let exported = Tunings.best([slower, own, other, record { $0.toolchain.program = "0" }])
+    #expect(Set(exported) == [own, other])
   }
 
   /// Two models' names for one size make one task.

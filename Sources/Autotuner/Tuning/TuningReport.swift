@@ -10,19 +10,26 @@ public struct TuningReport {
 
   public init(_ tuner: ModelTuner, _ roofline: Roofline, title: String) {
     let time = tuner.time
-    let rows = tuner.shares.sorted { Self.gain($0) > Self.gain($1) }.map { Self.row($0, roofline) }
+    let measured = tuner.shares.filter { $0.tuner.baselineTime != nil }
+    let order = measured.map { (share: $0, gain: Self.gain($0), time: Self.time($0)) }
+      .sorted { ($0.gain, $0.time) > ($1.gain, $1.time) }
+    let rows = order.map { Self.row($0.share, roofline) }
+    let others = tuner.shares.count - measured.count
+    let note = others == 0 ? "" : "<p>\(others) more tasks take so little time that none was spent on them.</p>"
     let head = String(
       format: "%.2f ms by defaults, %.2f ms tuned, in the kernels' own time", time.usual / 1e6, time.tuned / 1e6)
     let peaks = String(format: "%.0f Gop/s and %.1f GB/s at most", roofline.operations, roofline.bytes)
     html = """
       <!doctype html><html lang="en"><meta charset="utf-8"><title>Tuning \(Self.escaped(title))</title>
       <style>\(Self.style)</style>
-      <h1>\(Self.escaped(title))</h1><p>\(head). Machine: \(Self.escaped(Device.current.cpu)), \(peaks).</p>
+      <h1>Tuning \(Self.escaped(title))</h1><p>\(head). Machine: \(Self.escaped(Device.current.cpu)), \(peaks).</p>
       <table><tr><th>task</th><th>calls</th><th>default µs</th><th>tuned µs</th><th>ratio (99 %)</th>
       <th>Gop/s</th><th>of the roofline</th>
       <th>best so far</th><th>trials</th><th>failures</th></tr>
       \(rows.joined(separator: "\n"))
-      </table></html>
+      </table>\(note)
+      <p><small>Ratio: tuned over default, median of paired rounds, with its 99 % interval. The roofline is that of the direct
+      sum: Winograd's convolutions may pass it.</small></p></html>
       """
   }
 
@@ -33,8 +40,12 @@ public struct TuningReport {
     polyline{fill:none;stroke:#0a62c9;stroke-width:1.5}line{stroke:#bbb}
     """
 
+  private static func time(_ share: ModelTuner.Share) -> Double {
+    Double(share.calls) * (share.tuner.baselineTime ?? 0)
+  }
+
   private static func gain(_ share: ModelTuner.Share) -> Double {
-    Double(share.calls) * (share.tuner.baselineTime ?? 0) * (1 - share.tuner.bestRatio)
+    time(share) * (1 - share.tuner.bestRatio)
   }
 
   private static func row(_ share: ModelTuner.Share, _ roofline: Roofline) -> String {

@@ -34,6 +34,29 @@ public struct Tunings: Sendable {
     }
   }
 
+  /// Of the records of each task, machine and number of threads the one that planning would take: what is worth keeping.
+  public static func best(_ records: [TuningRecord]) -> [TuningRecord] {
+    struct Place: Hashable {
+      var task: TuningTask
+      var device: Device
+      var target: String
+      var threads: Int
+    }
+    let places = Dictionary(grouping: records) {
+      Place(task: $0.task, device: $0.device, target: $0.target, threads: $0.threads)
+    }
+    return places.compactMap { place, records in
+      guard let task = try? CanonicalTask(place.task), let target = try? Target.named(place.target),
+        let usual = allKernels.best(for: task.workload, on: target.machine)
+      else { return nil }
+      let known = records.filter { $0.toolchain.llvm == Backend.version }
+      let baseline = Candidate(template: usual.template.name, knobs: usual.knobs)
+      guard let best = best(known, task, baseline, target) else { return nil }
+      return known.filter { $0.template == best.template && Knobs($0.knobs) == best.knobs }
+        .min { $0.ratioHigh < $1.ratioHigh }
+    }
+  }
+
   /// The winner that is fastest even at the slow end of its interval, among those whose programs, and whose default's
   /// program, are today's.
   public static func best(_ records: [TuningRecord], _ task: CanonicalTask, _ baseline: Candidate, _ target: Target)

@@ -62,12 +62,14 @@ struct DatabaseCommand: ParsableCommand {
     @OptionGroup var file: File
     @Option(name: [.short, .long], help: "The file; standard output unless given.")
     var output: String?
-    @Flag(help: "Only those that beat their default: what a like machine needs.")
+    @Flag(help: "Only those that beat their default.")
     var winners = false
+    @Flag(help: "Of each task only the best that today's kernels still are: what a like machine needs.")
+    var best = false
 
     func run() throws {
       let store = try file.open()
-      let text = RecordLines.text(try winners ? store.winners() : store.all())
+      let text = RecordLines.text(try best ? Tunings.best(store.winners()) : winners ? store.winners() : store.all())
       if let output { try AtomicFile.write(text, to: output) } else { Console.print(String(text.dropLast())) }
     }
   }
