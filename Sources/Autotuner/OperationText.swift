@@ -12,7 +12,8 @@ public struct OperationText {
   /// - Throws: `Failure` of kind `usage` saying what is missing or unknown.
   public init(parsing text: String) throws(Failure) {
     let words = text.split(separator: " ").map(String.init)
-    guard let kind = words.first else { throw Failure(.usage, "no operation; there are matmul, conv, attention") }
+    guard let kind = words.first else { throw Self.unknown("") }
+    guard Self.kinds.contains(kind) else { throw Self.unknown(kind) }
     let spelled = ["bf16": "bfloat16", "f16": "float16", "f32": "float32"]
     guard words.count > 1,
       let element = ElementType(rawValue: words[1]) ?? ElementType(rawValue: spelled[words[1]] ?? "")
@@ -31,8 +32,13 @@ public struct OperationText {
     case "matmul": workload = try Self.matmul(reader, element)
     case "conv": workload = try Self.convolution(reader, element)
     case "attention": workload = try Self.attention(reader, element)
-    default: throw Failure(.usage, "no operation '\(kind)'; there are matmul, conv, attention")
+    default: throw Self.unknown(kind)
     }
+  }
+
+  private static let kinds = ["matmul", "conv", "attention"]
+  private static func unknown(_ kind: String) -> Failure {
+    Failure(.usage, "no operation '\(kind)'; there are \(kinds.joined(separator: ", "))")
   }
 
   private struct Reader {

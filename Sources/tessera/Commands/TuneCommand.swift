@@ -101,6 +101,11 @@ struct TuneCommand: ParsableCommand {
   private func tune(_ call: TuneCall, _ store: TuningStore) throws {
     let targets = try ModelCompiler.targets(call.target)
     guard targets.count == 1 else { throw Failure(.usage, "--target: tune for one instruction set at a time") }
+    let missing = targets[0].requiredFeatures.filter { !CPU.features.contains($0) }
+    guard missing.isEmpty else {
+      let list = missing.joined(separator: ", ")
+      throw Failure(.noDevice, "--target: kernels are measured on this CPU, which lacks \(list)")
+    }
     let display = TuneDisplay(format: format)
     let (tasks, sizes) = try call.tasks(targets[0])
     try call.save(in: store)
