@@ -55,9 +55,13 @@ struct StripMap {
 
   private func row(_ indices: [Tile], _ span: Span) {
     let outer = indices.map { TileBuffer.Index.at($0) }
-    // What is the same along the row is read once.
-    let repeated = zip(space.views, inputs).map { view, buffer in
-      view.strides[inner] == 0 ? buffer.load(outer + [.at(b.index(0))], shape: []) : nil
+    // What is the same along the row is read once, unless the row may be empty: then there may be nothing to read.
+    let isFull = space.shape[inner].constant.map { $0 > 0 } ?? false
+    let repeated = zip(space.views, inputs).map { view, buffer -> Tile? in
+      guard view.strides[inner] == 0 else { return nil }
+      if isFull { return buffer.load(outer + [.at(b.index(0))], shape: []) }
+      let length = span.length.map { b.index($0) } ?? span.end - span.begin
+      return buffer.load(outer + [.span(b.index(0), 0)], shape: [1], limits: [length.minimum(b.index(1))])
     }
     b.strips(span, lanes: lanes, vectors: vectors) { strip in
       let arguments = zip(inputs, repeated).map { buffer, known in

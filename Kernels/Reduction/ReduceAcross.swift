@@ -77,7 +77,7 @@ private struct AcrossReduction {
     let cut = b.size(space.reducedShape[0])
     let step = (cut + (pieces - 1)) / pieces
     b.parallel([b.index(pieces)] + outer + [blocks], grain: grain) { indices in
-      let kept = Array(indices[1...outer.count])
+      let kept = Array(indices[1..<(outer.count + 1)])
       let begin = (indices[0] * step).minimum(cut)
       b.strips(span(indices[outer.count + 1], innerSize), lanes: lanes, vectors: vectors) { strip in
         let sum = reduce(kept, strip, from: begin, to: (begin + step).minimum(cut))

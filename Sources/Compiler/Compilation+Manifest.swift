@@ -14,8 +14,12 @@ extension Compilation {
       let steps = plan.launches.map { step in
         "{\"kernel\":\(step.kernel),\"nodes\":[\(step.origins.map { quoted($0) }.joined(separator: ","))]}"
       }
+      let arenas = plan.arenas.map { arena in
+        "{\"bytes\":\(quoted("\(arena.byteCount)")),\"bound\":[\(arena.bound.map { quoted("\($0)") }.joined(separator: ","))]}"
+      }
       return """
-        {"target":\(quoted(plan.target)),"kernels":[\(kernels.joined(separator: ","))],"launches":[\(steps.joined(separator: ","))]}
+        {"target":\(quoted(plan.target)),"kernels":[\(kernels.joined(separator: ","))],"launches":[\(steps.joined(separator: ","))],\
+        "arenas":[\(arenas.joined(separator: ","))]}
         """
     }
     return """

@@ -65,13 +65,36 @@ public struct Compilation: Sendable {
     }
   }
 
-  /// Names of the sizes that inputs leave open, in the order of their first appearance.
+  /// Names of the sizes that inputs leave open, in the order of their first appearance; an expression (`past + 1`) is a
+  /// name of its own, last, and what it must be equal to is checked.
   public var symbols: [String] {
+    let dims = graph.inputs.flatMap { graph.type($0).shape }
     var names: [String] = []
-    for input in graph.inputs {
-      for case let name? in graph.type(input).shape.map(\.name) where !names.contains(name) { names.append(name) }
+    for name in dims.compactMap(\.name) + dims.filter(\.isExpression).map(\.description) where !names.contains(name) {
+      names.append(name)
     }
     return names
+  }
+
+  /// Inputs as hosts see them: their sizes are numbers and names.
+  private var hostInputs: [HostProgram.Tensor] {
+    graph.inputs.map { input in
+      var type = graph.type(input)
+      type.shape = type.shape.map { $0.isExpression ? .symbol($0.description) : $0 }
+      return .init(name: graph[input].name ?? "", type: type)
+    }
+  }
+
+  /// What inputs' sizes that are expressions must be.
+  private var inputConstraints: [HostProgram.Constraint] {
+    graph.inputs.flatMap { input in
+      graph.type(input).shape.enumerated().filter(\.element.isExpression).map { d, dim in
+        let name = graph[input].name ?? ""
+        return .init(
+          SizeRelation(.symbol(dim.description), .equal, dim), message: "input '\(name)': dimension \(d) must be \(dim)"
+        )
+      }
+    }
   }
 
   /// The tile program of a planned kernel, ready for code generation.
@@ -173,9 +196,9 @@ public struct Compilation: Sendable {
     let isEarly = localBytes.map { $0.symbols.isDisjoint(with: plan.runSymbols) }
     let known = zip(localBytes, isEarly).filter(\.1).map(\.0).reduce(Dim(0), Dim.maximum)
     return HostProgram(
-      inputs: graph.inputs.map { .init(name: graph[$0].name ?? "", type: graph.type($0)) },
+      inputs: hostInputs,
       outputs: graph.outputs.map { .init(name: $0.name, type: graph.type($0.value)) },
-      symbols: symbols, runSymbols: plan.runSymbols, constraints: plan.constraints,
+      symbols: symbols, runSymbols: plan.runSymbols, constraints: inputConstraints + plan.constraints,
       steps: plan.steps.map { step in
         step.mapLaunches { launch in
           .init(
@@ -185,4 +208,9 @@ public struct Compilation: Sendable {
       },
       registers: plan.registers, arenaBytes: plan.arenaBytes, localBytes: known)
   }
+}
+
+extension Dim {
+  /// Whether this is neither a number nor a name.
+  fileprivate var isExpression: Bool { constant == nil && name == nil }
 }

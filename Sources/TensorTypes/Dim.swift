@@ -191,13 +191,17 @@ extension Dim {
     let by = divisor.terms[0]
     var quotients: [Term] = []
     for term in terms {
-      guard by.coefficient != 0, term.coefficient % by.coefficient == 0 else { return nil }
+      // The smallest integer by -1 is none that `Int` holds.
+      let isNegation = by.coefficient == -1
+      guard by.coefficient != 0, isNegation || term.coefficient % by.coefficient == 0 else { return nil }
       var factors = term.factors
       for atom in by.factors {
         guard let i = factors.firstIndex(of: atom) else { return nil }
         factors.remove(at: i)
       }
-      quotients.append(Term(coefficient: term.coefficient / by.coefficient, factors: factors))
+      let coefficient =
+        isNegation ? saturatingMultiply(term.coefficient, -1) : term.coefficient / by.coefficient
+      quotients.append(Term(coefficient: coefficient, factors: factors))
     }
     return Dim(summing: quotients)
   }

@@ -1,74 +1,12 @@
-import Glibc
 import KernelTesting
-import Kernels
 import TensorTypes
 import Testing
 
-private struct AttentionCase {
-  var batch = 1
-  var heads = 2
-  var keyHeads = 2
-  var queries = 1
-  var keys = 1
-  var depth = 32
-  var valueDepth = 32
-  var mask: ElementType?
-  var masksRows = true
-  /// Query i sees keys j ≤ i + keys − queries.
-  var isCausal = false
-  var softcap = 0.0
-  var isSymbolic = false
-  /// The number of keys is known only at run time, that of queries in advance, as in a decoder's step.
-  var isStep = false
-  var headsInside = false
-
-  /// `[batch, head, length, depth]`, in memory either so or as `[batch, length, head, depth]`.
-  private func view(_ heads: Int, _ length: Dim, _ depth: Int) -> View {
-    headsInside
-      ? .transposed(.float32, [Dim(batch), length, Dim(heads), Dim(depth)], [0, 2, 1, 3])
-      : View(.float32, [Dim(batch), Dim(heads), length, Dim(depth)])
-  }
-
-  func check(knobs: [Knobs] = []) throws {
-    let (sq, sk): (Dim, Dim) =
-      isSymbolic ? (.symbol("q"), .symbol("k")) : (Dim(queries), isStep ? .symbol("k") : Dim(keys))
-    let sizes = isSymbolic ? ["q": queries, "k": keys] : isStep ? ["k": keys] : [:]
+extension AttentionCase {
+  fileprivate func check() throws {
     let seed = freshSeed()
     var generator = SeededGenerator(seed: seed)
-    let maskView = mask.map { type in
-      View(type, [Dim(batch), 1, masksRows ? sq : 1, sk]).broadcast(to: [Dim(batch), Dim(heads), sq, sk])
-    }
-    let w = AttentionWorkload(
-      q: view(heads, sq, depth), k: view(keyHeads, sk, depth), v: view(keyHeads, sk, valueDepth), mask: maskView,
-      scale: 0.3, softcap: softcap, causalOffset: isCausal ? sk - sq : nil, output: view(heads, sq, valueDepth))
-    let inputs = samples(w.operands, sizes: sizes, &generator)
-    var results: [[Int]: Double] = [:]
-    forEachIndex([batch, heads, queries]) { i in
-      let keyHead = i[1] / (heads / keyHeads)
-      let scores = (0..<keys).map { j in
-        var score =
-          0.3 * (0..<depth).reduce(0) { $0 + inputs[0][i + [$1]].double * inputs[1][[i[0], keyHead, j, $1]].double }
-        if softcap != 0 { score = softcap * tanh(score / softcap) }
-        if let mask {
-          let value = inputs[3][i + [j]].double
-          score = mask == .bool ? (value != 0 ? score : -.infinity) : score + value
-        }
-        return isCausal && j > i[2] + keys - queries ? -.infinity : score
-      }
-      let largest = scores.max() ?? -.infinity
-      let weights = scores.map { largest == -.infinity ? 0 : exp($0 - largest) }
-      let sum = weights.reduce(0, +)
-      for e in 0..<valueDepth {
-        let weighted = (0..<keys).reduce(0) { $0 + weights[$1] * inputs[2][[i[0], keyHead, $1, e]].double }
-        results[i + [e]] = sum == 0 ? 0 : weighted / sum
-      }
-    }
-    // A score of size s = Σ|q·k| has an error of depth·ε·s, and a few ulp of the cap from tanh, which the exponential
-    // makes relative; values are below 2.
-    let tolerance = 2 * (Double(depth) * 4 * 0.3 * Double(depth) + Double(keys) + 4 * softcap) * 0x1p-24 + 1e-6
-    try KernelsTests.check(.attention(w), sizes: sizes, inputs: inputs, seed: seed, knobs: knobs) {
-      Expected(value: .float(results[$0]!), tolerance: tolerance)
-    }
+    try KernelsTests.check(kernelCase(&generator), seed: seed)
   }
 }
 
@@ -118,21 +56,6 @@ private struct AttentionCase {
   @Test func softcap() throws {
     try AttentionCase(queries: 7, keys: 19, softcap: 2).check()
     try AttentionCase(queries: 13, keys: 40, mask: .float32, isCausal: true, softcap: 5, isSymbolic: true).check()
-  }
-
-  @Test func random() throws {
-    var generator = SeededGenerator(seed: freshSeed())
-    for _ in 0..<8 {
-      func size(_ most: Int) -> Int { Int.random(in: 1...most, using: &generator) }
-      let keyHeads = size(2)
-      try AttentionCase(
-        batch: size(2), heads: keyHeads * size(4), keyHeads: keyHeads, queries: size(30), keys: size(600),
-        depth: size(70), valueDepth: size(70), mask: [nil, .bool, .float32].randomElement(using: &generator)!,
-        masksRows: .random(using: &generator), isCausal: .random(using: &generator),
-        isSymbolic: .random(using: &generator), isStep: .random(using: &generator),
-        headsInside: .random(using: &generator)
-      ).check()
-    }
   }
 
   @Test func groupedHeads() throws {

@@ -6,21 +6,15 @@ import Testing
 /// Sizes around one and several vectors of every machine.
 let edges = [0, 1, 3, 7, 8, 9, 31, 33, 67, 131]
 
-private let mulAdd = Expression(inputs: [.float32, .float32]) { e in
-  let (x, y) = (e.input(0), e.input(1))
-  return e.binary(.maximum, e.binary(.add, e.binary(.multiply, x, y), x), e.constant(-0.5, .float32))
-}
+private let mulAdd = ElementwiseCase.mulAdd
 
 private func checkElementwise(
   _ expression: Expression, _ operands: [View], _ output: View, sizes: [String: Int] = [:], tolerance: Double = 0
 ) throws {
   let seed = freshSeed()
   var generator = SeededGenerator(seed: seed)
-  let inputs = samples(operands, sizes: sizes, &generator)
-  let workload = Workload.elementwise(ElementwiseWorkload(expression: expression, operands: operands, output: output))
-  try check(workload, sizes: sizes, inputs: inputs, seed: seed) { index in
-    Expected(value: expression.evaluate { inputs[$0][index] }, tolerance: tolerance)
-  }
+  let elementwise = ElementwiseCase(expression, operands, output, sizes: sizes, tolerance: tolerance)
+  try check(elementwise.kernelCase(&generator), seed: seed)
 }
 
 @Suite struct ElementwiseTests {
@@ -62,11 +56,7 @@ private func checkElementwise(
   @Test(arguments: [ElementType.int64, .int32, .int8, .uint8, .float16, .bfloat16, .float64]) func mixedTypes(
     type: ElementType
   ) throws {
-    let expression = Expression(inputs: [type, type, .bool]) { e in
-      let (x, y) = (e.input(0), e.input(1))
-      // The comparison sees whether the sum of f16 or bf16 was rounded before it.
-      return e.binary(.and, e.binary(.less, e.select(e.input(2), x, y), e.binary(.add, x, y)), e.input(2))
-    }
+    let expression = ElementwiseCase.comparison(type)
     for n in [5, 77] {
       let shape: Shape = [Dim(n)]
       try checkElementwise(expression, [View(type, shape), View(type, shape), View(.bool, shape)], View(.bool, shape))
@@ -74,11 +64,6 @@ private func checkElementwise(
   }
 
   @Test func transcendental() throws {
-    let gelu = Expression(inputs: [.float32]) { e in
-      let x = e.input(0)
-      let t = e.unary(.tanh, e.binary(.multiply, x, e.constant(0.8, .float32)))
-      return e.binary(.multiply, x, e.binary(.add, t, e.constant(1, .float32)))
-    }
-    try checkElementwise(gelu, [View(.float32, [7, 41])], View(.float32, [7, 41]), tolerance: 4e-6)
+    try checkElementwise(ElementwiseCase.gelu, [View(.float32, [7, 41])], View(.float32, [7, 41]), tolerance: 4e-6)
   }
 }

@@ -3,51 +3,26 @@ import Kernels
 import TensorTypes
 import Testing
 
-extension Scalar {
-  /// As a position along a dimension: negative ones count from the end, the rest is clamped.
-  fileprivate func position(in count: Int) -> Int {
-    guard case .integer(let i) = self else { preconditionFailure("an integer") }
-    return min(max(Int(i) + (i < 0 ? count : 0), 0), count - 1)
-  }
-}
-
-/// Indices for dimensions of `counts`: some negative, some far outside, which must not be followed.
-private func fill(_ sample: Sample, below count: Int, _ generator: inout SeededGenerator) {
-  let count = Int64(count)
-  sample.fill { .integer(Int64.random(in: -count - 3...count + 2, using: &generator)) }
-}
-
 @Suite struct GatherTests {
-  /// - Parameters:
-  ///   - data, picks: strides of x and of the indices along the output's dimensions.
+  private func check(_ gather: GatherCase) throws {
+    let seed = freshSeed()
+    var generator = SeededGenerator(seed: seed)
+    try KernelsTests.check(gather.kernelCase(&generator), seed: seed)
+  }
+
   private func checkGather(
     _ element: ElementType, output: Shape, data: [Dim], picked: [(size: Dim, stride: Dim)], _ type: ElementType,
     picks: [Dim], component: Dim = 0, sizes: [String: Int] = [:]
   ) throws {
-    let w = GatherWorkload(
-      x: View(element, output + picked.map(\.size), strides: data + picked.map(\.stride)),
-      indices: View(type, output + [Dim(picked.count)], strides: picks + [component]), output: View(element, output))
-    let seed = freshSeed()
-    var generator = SeededGenerator(seed: seed)
-    let inputs = samples(w.operands, sizes: sizes, &generator)
-    let counts = inputs[0].shape[output.count...]
-    fill(inputs[1], below: counts.min() ?? 1, &generator)
-    try check(.gather(w), sizes: sizes, inputs: inputs, seed: seed) { index in
-      if counts.contains(0) { return Expected(value: element.isFloat ? .float(0) : .integer(0)) }
-      let places = counts.enumerated().map { i, count in inputs[1][index + [i]].position(in: count) }
-      return Expected(value: inputs[0][index + places])
-    }
+    try check(
+      GatherCase(
+        element, output: output, data: data, picked: picked, type, picks: picks, component: component, sizes: sizes))
   }
 
-  /// As the operator Gather.
   private func checkRows(_ x: View, _ indexShape: Shape, _ type: ElementType, axis: Int, sizes: [String: Int] = [:])
     throws
   {
-    let inner = x.strides[(axis + 1)...]
-    try checkGather(
-      x.element, output: x.shape[..<axis] + indexShape + x.shape[(axis + 1)...],
-      data: x.strides[..<axis] + indexShape.map { _ in 0 } + inner, picked: [(x.shape[axis], x.strides[axis])], type,
-      picks: x.strides[..<axis].map { _ in 0 } + View(type, indexShape).strides + inner.map { _ in 0 }, sizes: sizes)
+    try check(.rows(x, indexShape, type, axis: axis, sizes: sizes))
   }
 
   @Test(arguments: [ElementType.int64, .int32]) func rows(type: ElementType) throws {
@@ -94,43 +69,14 @@ private func fill(_ sample: Sample, below count: Int, _ generator: inout SeededG
     _ x: View, updates: View, indices: [Dim], component: Dim = 0, depth: Int, _ places: [ScatterWorkload.Place],
     _ function: BinaryFunction?, sizes: [String: Int] = [:]
   ) throws {
-    let w = ScatterWorkload(
-      x: x, indices: View(.int64, updates.shape + [Dim(depth)], strides: indices + [component]), updates: updates,
-      places: places, function: function, output: View(x.element, x.shape))
     let seed = freshSeed()
     var generator = SeededGenerator(seed: seed)
-    let inputs = samples(w.operands, sizes: sizes, &generator)
-    let shape = inputs[0].shape
-    let least = zip(places, shape).compactMap { place, size in
-      if case .picked = place { size } else { nil }
-    }.min()!
-    fill(inputs[1], below: least, &generator)
-    var results: [[Int]: Scalar] = [:]
-    forEachIndex(inputs[2].shape) { index in
-      if least == 0 { return }
-      let target = zip(places, shape).map { place, size in
-        switch place {
-        case .along(let d): index[d]
-        case .picked(let i): inputs[1][index + [i]].position(in: size)
-        }
-      }
-      let update = inputs[2][index]
-      guard let function else {
-        results[target] = update
-        return
-      }
-      let joined = Expression.binary(function, x.element).evaluate {
-        $0 == 0 ? results[target] ?? inputs[0][target] : update
-      }
-      results[target] = joined
-    }
-    // One rounding an update, in the same order.
-    try check(.scatter(w), sizes: sizes, inputs: inputs, seed: seed) { index in
-      Expected(value: results[index] ?? inputs[0][index])
-    }
+    let scatter = ScatterCase(
+      x, updates: updates, indices: indices, component: component, depth: depth, places, function, sizes: sizes)
+    try check(scatter.kernelCase(&generator), seed: seed)
   }
 
-  @Test(arguments: [nil, BinaryFunction.add, .multiply, .minimum, .maximum]) func elements(function: BinaryFunction?)
+  @Test(arguments: ScatterCase.functions) func elements(function: BinaryFunction?)
     throws
   {
     for n in function == nil ? [1, 8, 33] : [9] {

@@ -3,217 +3,34 @@ import Kernels
 import LLVMBackend
 import TensorTypes
 import Testing
-import TileIR
 
-/// What a kernel should give at one place.
-struct Expected {
-  var value: Scalar
-  /// Largest absolute difference allowed.
-  var tolerance: Double = 0
-}
-
-/// Runs every template that takes the workload, for every target that this machine can run, with symbolic and known
-/// sizes alike, and compares each element; what is small is run by the tile interpreter as well.
-/// - Parameters:
-///   - sizes: values of the workload's symbols.
-///   - inputs: one sample per operand.
-///   - isIncluded: which of the templates that take the workload.
-///   - extras: what belongs at an index of each extra output.
-///   - expected: what belongs at an index of the output.
+/// Runs every template that takes the workload, for every target that this machine can run.
+/// - Parameter knobs: settings to try; none: each template's default.
 func check(
-  _ workload: Workload, sizes: [String: Int] = [:], inputs: [Sample], seed: UInt64,
-  targets: [Target] = [.avx2, .sse42], knobs: [Knobs] = [],
-  templates isIncluded: (any KernelTemplate) -> Bool = { _ in true }, extras: [([Int]) -> Expected] = [],
-  expected: @escaping ([Int]) -> Expected
+  _ kernelCase: KernelCase, seed: UInt64, targets: [Target] = [.avx2, .sse42], knobs: [Knobs] = [],
+  sourceLocation: SourceLocation = #_sourceLocation
 ) throws {
-  let templates = allKernels.filter { isIncluded($0) && $0.space(for: workload, on: targets[0].machine) != nil }
-  #expect(!templates.isEmpty, "a template for \(workload)")
+  let templates = kernelCase.templates(on: targets[0].machine)
+  #expect(!templates.isEmpty, "a template for \(kernelCase.workload)", sourceLocation: sourceLocation)
   for template in templates {
     for target in targets {
-      let settings = knobs.isEmpty ? [template.defaultKnobs(for: workload, on: target.machine)] : knobs
+      let settings =
+        knobs.isEmpty ? [template.defaultKnobs(for: kernelCase.workload, on: target.machine)] : knobs
       for setting in settings {
-        let program = template.build(workload, knobs: setting, on: target.machine)
-        try program.verify()
-        let symbols = sizes.keys.sorted()
-        let kernel = try NativeKernel(program, for: target, symbols: symbols)
-        let outputs = ([workload.output] + workload.extraOutputs).map { Sample($0, sizes: sizes) }
-        let poison = outputs.map { output in (0..<output.memory.count).map { output.memory[$0] } }
-        let packings = template.packing(for: workload, knobs: setting, on: target.machine)
-        let operands = zip(inputs, packings).map { sample, packing in
-          packing.map { packed(sample, $0, sizes) } ?? sample.memory
-        }
-        kernel.run(operands + outputs.map(\.memory) + scratch(program, sizes), sizes: sizes)
-        let label = "\(template.name) \(setting.values) \(target.name) sizes \(sizes) seed \(seed)"
-        let wanted = [expected] + extras
-        for (i, output) in outputs.enumerated() {
-          compare(output, poison[i], "\(label), output \(i)", wanted[i])
-        }
-        try interpret(program, sizes: sizes, operands: operands, outputs: outputs, label, wanted)
+        let mistakes = try kernelCase.mistakes(of: template, knobs: setting, on: target)
+        let label = "\(template.name) \(setting.values) \(target.name) sizes \(kernelCase.sizes) seed \(seed)"
+        #expect(mistakes.isEmpty, "\(label): \(mistakes.joined(separator: "; "))", sourceLocation: sourceLocation)
       }
     }
-    // A record holds one output.
-    if extras.isEmpty, let folder = KernelRecord.folder, inputs.reduce(0, { $0 + $1.memory.count }) <= recordedElements
-    {
-      try record(template, workload, sizes: sizes, inputs: inputs, knobs: knobs.first, in: folder, expected)
-    }
+    try kernelCase.record(template, knobs: knobs.first)
   }
 }
 
-/// Elements of all operands up to which the interpreter, a thousand times slower than the kernel, is quick.
-private let interpretedElements = 12_000
-/// Elements of all operands up to which a case is recorded.
-private let recordedElements = 60_000
-
-/// Runs the program as its definition says. Accesses out of bounds, reads of what nothing wrote and races throw; the
-/// results must agree with the reference as closely as the native ones.
-private func interpret(
-  _ program: TileProgram, sizes: [String: Int], operands: [GuardedMemory], outputs: [Sample], _ label: String,
-  _ expected: [([Int]) -> Expected]
+/// The same for a workload that is built where it is tested.
+func check(
+  _ workload: Workload, sizes: [String: Int] = [:], inputs: [Sample], seed: UInt64, knobs: [Knobs] = [],
+  extras: [([Int]) -> Expected] = [], expected: @escaping ([Int]) -> Expected
 ) throws {
-  let memories = operands + outputs.map(\.memory)
-  guard memories.reduce(0, { $0 + $1.count }) <= interpretedElements else { return }
-  let inputs = operands.map { memory in
-    let bytes = UnsafeRawBufferPointer(start: memory.start, count: memory.count * memory.element.byteCount)
-    return HostTensor(
-      memory.element, [memory.count], storage: .make(byteCount: bytes.count) { $0.copyMemory(from: bytes) })
-  }
-  let results = try TileInterpreter(program, symbols: sizes).run(inputs)
-  for (i, output) in outputs.enumerated() {
-    var wrong: [String] = []
-    forEachIndex(output.shape) { index in
-      let (got, want) = (results[i][output.offset(index)], expected[i](index))
-      if !agree(got, want) { wrong.append("\(index): \(got), not \(want.value) ± \(want.tolerance)") }
-    }
-    #expect(
-      wrong.isEmpty,
-      "interpreted \(label), output \(i): \(wrong.count) wrong of \(output.shape); at \(wrong.first ?? "")")
-  }
-}
-
-/// Writes the workload's kernel for AVX-512 with its operands for `tools/test-avx512`.
-private func record(
-  _ template: KernelTemplate, _ workload: Workload, sizes: [String: Int], inputs: [Sample], knobs: Knobs?,
-  in folder: String, _ expected: ([Int]) -> Expected
-) throws {
-  let target = Target.avx512
-  let setting = knobs ?? template.defaultKnobs(for: workload, on: target.machine)
-  let program = template.build(workload, knobs: setting, on: target.machine)
-  try program.verify()
-  let output = Sample(workload.output, sizes: sizes)
-  var wanted = (0..<output.memory.count).map { KernelRecord.Expected(output.memory[$0].double, 0) }
-  forEachIndex(output.shape) { index in
-    let want = expected(index)
-    wanted[output.offset(index)] = (want.value.double, want.tolerance)
-  }
-  let packings = template.packing(for: workload, knobs: setting, on: target.machine)
-  let operands = zip(inputs, packings).map { sample, packing in
-    packing.map { packed(sample, $0, sizes) } ?? sample.memory
-  }
-  let label = "\(template.name) \(setting.values.map { "\($0.key)\($0.value)" }.sorted()) \(output.shape)"
-  try KernelRecord(label, in: folder).write(
-    program, for: target, sizes: sizes, buffers: operands + [output.memory] + scratch(program, sizes),
-    checked: operands.count, expected: wanted)
-}
-
-private func scratch(_ program: TileProgram, _ sizes: [String: Int]) -> [GuardedMemory] {
-  program.parameters.indices.filter { program.parameters[$0].role == .scratch }.map { i in
-    guard case .buffer(let type) = program.types[i] else { preconditionFailure("a buffer") }
-    return GuardedMemory(type.element, count: type.extent.evaluate(sizes)!)
-  }
-}
-
-/// A constant operand as the kernel wants it, element by element after WeightPacking's definition.
-private func packed(_ sample: Sample, _ packing: WeightPacking, _ sizes: [String: Int]) -> GuardedMemory {
-  // A matrix that is the same for all of a batch is there once.
-  let shape = [packing.packed.shape[0].evaluate(sizes)!] + packing.source.shape.dropFirst().map { $0.evaluate(sizes)! }
-  let strides = packing.source.strides.map { $0.evaluate(sizes)! }
-  let memory = GuardedMemory(packing.element, count: packing.packed.elementCount.evaluate(sizes)!)
-  for i in 0..<memory.count { memory[i] = .float(0) }
-  if !packing.transforms.isEmpty {
-    transform(sample, packing, shape, strides, to: memory)
-    return memory
-  }
-  let columns = shape.last!
-  let depth = shape[1..<(shape.count - 1)].reduce(1, *)
-  let panels = (columns + packing.width - 1) / packing.width
-  forEachIndex(shape) { index in
-    let k = zip(index, shape).dropFirst().dropLast().reduce(0) { $0 * $1.1 + $1.0 }
-    let column = index.last!
-    let row = (index[0] * panels + column / packing.width) * depth + k
-    memory[row * packing.width + column % packing.width] =
-      sample.memory[zip(index, strides).reduce(packing.offset.evaluate(sizes)!) { $0 + $1.0 * $1.1 }]
-  }
-  return memory
-}
-
-/// The same where dimensions of k are transformed: every element of the panels as its sum.
-private func transform(
-  _ sample: Sample, _ packing: WeightPacking, _ shape: [Int], _ strides: [Int], to memory: GuardedMemory
-) {
-  let depth = packing.depth.map { $0.constant! }
-  let panels = (shape.last! + packing.width - 1) / packing.width
-  forEachIndex([shape[0]] + depth + [shape.last!]) { index in
-    var sum = 0.0
-    forEachIndex(Array(shape.dropFirst().dropLast())) { k in
-      let factor = packing.transforms.enumerated().reduce(1.0) { product, entry in
-        let (d, matrix) = entry
-        return product * (matrix.map { $0[index[1 + d]][k[d]] } ?? (index[1 + d] == k[d] ? 1 : 0))
-      }
-      if factor == 0 { return }
-      let source = zip([index[0]] + k + [index.last!], strides).reduce(packing.offset.constant!) { $0 + $1.0 * $1.1 }
-      sum += factor * sample.memory[source].double
-    }
-    let row = zip(index, [1] + depth).dropFirst().reduce(0) { $0 * $1.1 + $1.0 }
-    let (batch, column) = (index[0], index.last!)
-    memory[
-      ((batch * panels + column / packing.width) * depth.reduce(1, *) + row) * packing.width + column % packing.width] =
-      .float(sum)
-  }
-}
-
-private func compare(_ output: Sample, _ poison: [Scalar], _ label: String, _ expected: ([Int]) -> Expected) {
-  var written = [Bool](repeating: false, count: output.memory.count)
-  var wrong = 0
-  var first = ""
-  forEachIndex(output.shape) { index in
-    let got = output[index]
-    let want = expected(index)
-    written[output.offset(index)] = true
-    if !agree(got, want) {
-      if wrong == 0 { first = "\(index): \(got), not \(want.value) ± \(want.tolerance)" }
-      wrong += 1
-    }
-  }
-  #expect(wrong == 0, "\(label): \(wrong) wrong of \(output.shape); at \(first)")
-  let touched = written.indices.filter { !written[$0] && !agree(output.memory[$0], Expected(value: poison[$0])) }
-  #expect(touched.isEmpty, "\(label): memory between the output's elements was written, at \(touched.prefix(3))")
-}
-
-private func agree(_ got: Scalar, _ want: Expected) -> Bool {
-  switch (got, want.value) {
-  case (.integer(let x), .integer(let y)): return x == y
-  case (.float(let x), .float(let y)):
-    if x.isNaN || y.isNaN { return x.isNaN && y.isNaN }
-    return x == y || abs(x - y) <= want.tolerance
-  default: return false
-  }
-}
-
-/// Samples with random contents for views.
-func samples(_ views: [View], sizes: [String: Int] = [:], _ generator: inout SeededGenerator) -> [Sample] {
-  views.map { view in
-    let sample = Sample(view, sizes: sizes, guardsFront: Bool.random(using: &generator))
-    sample.fill { view.element.random(&generator) }
-    return sample
-  }
-}
-
-func freshSeed() -> UInt64 { UInt64.random(in: 0 ... .max) }
-
-extension View {
-  /// A view of a row-major tensor of `shape`, its dimensions permuted to `order`.
-  static func transposed(_ element: ElementType, _ shape: Shape, _ order: [Int]) -> View {
-    let view = View(element, shape)
-    return View(element, order.map { view.shape[$0] }, strides: order.map { view.strides[$0] })
-  }
+  let kernelCase = KernelCase(workload, sizes: sizes, inputs: inputs, extras: extras, expected: expected)
+  try check(kernelCase, seed: seed, knobs: knobs)
 }

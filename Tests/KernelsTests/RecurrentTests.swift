@@ -1,165 +1,24 @@
-import Glibc
 import KernelTesting
 import Kernels
-import TensorTypes
 import Testing
 
-/// One recurrence, checked against the equations written with plain loops.
-private struct RecurrentCase {
-  var kind: RecurrentWorkload.Kind
-  var direction = RecurrentWorkload.Direction.forward
-  var steps = 4
-  var batch = 1
-  var hidden: Int
-  var hasPeepholes = false
-  var hasLengths = false
-  var isConstant = true
-  var isSymbolic = false
-
-  var gates: Int {
-    switch kind {
-    case .rnn: 1
-    case .gru: 3
-    case .lstm: 4
-    }
-  }
-  var isLSTM: Bool {
-    if case .lstm = kind { true } else { false }
-  }
-  var directions: Int { direction == .both ? 2 : 1 }
-
-  /// Other ones for the second direction.
-  var activations: [[UnaryFunction]] {
-    let first: [UnaryFunction] =
-      switch kind {
-      case .rnn: [.tanh]
-      case .gru: [.sigmoid, .tanh]
-      case .lstm: [.sigmoid, .tanh, .tanh]
-      }
-    return direction == .both ? [first, first.reversed()] : [first]
-  }
-
-  var workload: RecurrentWorkload {
-    let (s, b): (Dim, Dim) = isSymbolic ? (.symbol("s"), .symbol("b")) : (Dim(steps), Dim(batch))
-    let (d, g, h) = (Dim(directions), Dim(gates), Dim(hidden))
-    let state = View(.float32, [d, b, h])
-    let square = View(.float32, [d * g, h, h])
-    return RecurrentWorkload(
-      kind: kind, direction: direction, activations: activations.flatMap { $0.map { .unary($0, .float32) } },
-      projected: View(.float32, [s, b, d, g, h]),
-      weights: View(.float32, square.shape, strides: [h * h, 1, h]), weightsAreConstant: isConstant,
-      bias: View(.float32, [d, 2, g, h]), hidden: state, cell: isLSTM ? state : nil,
-      peepholes: isLSTM && hasPeepholes ? View(.float32, [d, 3, h]) : nil,
-      lengths: hasLengths ? View(.int32, [b]) : nil,
-      output: View(.float32, [s, d, b, h]), lastHidden: state, lastCell: isLSTM ? state : nil)
-  }
-
-  func run(knobs: [Knobs] = []) throws {
-    let w = workload
-    let sizes = isSymbolic ? ["s": steps, "b": batch] : [:]
+extension RecurrentCase {
+  fileprivate func run(knobs: [Knobs] = []) throws {
     let seed = freshSeed()
     var generator = SeededGenerator(seed: seed)
-    let inputs = samples(w.operands, sizes: sizes, &generator)
-    // Weights that keep sums of any length moderate.
-    let scale = 1 / Double(hidden).squareRoot()
-    inputs[1].fill { .float(ElementType.float32.rounded(Double.random(in: -scale...scale, using: &generator))) }
-    if hasLengths {
-      // Longer than there are steps, and negative: no more than all, no less than none.
-      inputs.last!.fill { .integer(Int64.random(in: -1...Int64(steps) + 2, using: &generator)) }
-    }
-    let reference = Reference(self, inputs)
-    // A sum of H products of numbers up to 2 and its activation; what a step errs by is passed on with a factor of at
-    // most a few: measured against H and the steps, with room for the vector functions' 4 ulp.
-    let tolerance = Double((hidden + 16) * (steps + 2)) * 0x1p-24 * 4
-    func expect(_ value: Double) -> Expected { Expected(value: .float(value), tolerance: tolerance) }
-    let extras: [([Int]) -> Expected] =
-      [{ expect(reference.last[$0] ?? .nan) }] + (isLSTM ? [{ expect(reference.lastCell[$0] ?? .nan) }] : [])
-    try check(.recurrent(w), sizes: sizes, inputs: inputs, seed: seed, knobs: knobs, extras: extras) {
-      expect(reference.y[$0] ?? 0)
-    }
-  }
-}
-
-/// The results by index.
-private struct Reference {
-  var y: [[Int]: Double] = [:]
-  var last: [[Int]: Double] = [:]
-  var lastCell: [[Int]: Double] = [:]
-
-  init(_ c: RecurrentCase, _ inputs: [Sample]) {
-    for d in 0..<c.directions {
-      for row in 0..<c.batch { run(c, inputs, d, row) }
-    }
-  }
-
-  private mutating func run(_ c: RecurrentCase, _ x: [Sample], _ d: Int, _ row: Int) {
-    let units = 0..<c.hidden
-    var h = units.map { x[3][[d, row, $0]].double }
-    var cell = c.isLSTM ? units.map { x[4][[d, row, $0]].double } : []
-    var length = c.steps
-    if c.hasLengths, case .integer(let given) = x.last![[row]] { length = min(max(Int(given), 0), c.steps) }
-    for step in 0..<length {
-      let t = c.direction == .reverse || d == 1 ? length - 1 - step : step
-      (h, cell) = advance(c, x, d, row, t, h, cell)
-      for u in units { y[[t, d, row, u]] = h[u] }
-    }
-    for u in units { last[[d, row, u]] = h[u] }
-    for u in units where c.isLSTM { lastCell[[d, row, u]] = cell[u] }
-  }
-
-  private func advance(
-    _ c: RecurrentCase, _ x: [Sample], _ d: Int, _ row: Int, _ t: Int, _ h: [Double], _ cell: [Double]
-  ) -> ([Double], [Double]) {
-    let units = 0..<c.hidden
-    func input(_ g: Int, _ u: Int) -> Double { x[0][[t, row, d, g, u]].double + x[2][[d, 0, g, u]].double }
-    func state(_ g: Int, _ u: Int, _ h: [Double]) -> Double {
-      units.reduce(0) { $0 + h[$1] * x[1][[d * c.gates + g, $1, u]].double }
-    }
-    func bias(_ g: Int, _ u: Int) -> Double { x[2][[d, 1, g, u]].double }
-    func activate(_ i: Int, _ value: Double) -> Double {
-      c.activations[d][i] == .tanh ? tanh(value) : 1 / (1 + exp(-value))
-    }
-    func gate(_ g: Int, _ u: Int, _ i: Int, _ more: Double = 0) -> Double {
-      activate(i, input(g, u) + state(g, u, h) + bias(g, u) + more)
-    }
-    switch c.kind {
-    case .rnn: return (units.map { gate(0, $0, 0) }, [])
-    case .gru(let resetsAfter):
-      let (z, r) = (units.map { gate(0, $0, 0) }, units.map { gate(1, $0, 0) })
-      let reset = units.map { r[$0] * h[$0] }
-      return (
-        units.map { u in
-          let part = resetsAfter ? r[u] * (state(2, u, h) + bias(2, u)) : state(2, u, reset) + bias(2, u)
-          return (1 - z[u]) * activate(1, input(2, u) + part) + z[u] * h[u]
-        }, []
-      )
-    case .lstm(let isCoupled):
-      func peephole(_ i: Int, _ u: Int) -> Double { c.hasPeepholes ? x[5][[d, i, u]].double : 0 }
-      var (next, nextCell) = (h, cell)
-      for u in units {
-        let i = gate(0, u, 0, peephole(0, u) * cell[u])
-        let f = isCoupled ? 1 - i : gate(2, u, 0, peephole(2, u) * cell[u])
-        nextCell[u] = f * cell[u] + i * gate(3, u, 1)
-        next[u] = gate(1, u, 0, peephole(1, u) * nextCell[u]) * activate(2, nextCell[u])
-      }
-      return (next, nextCell)
-    }
+    try check(kernelCase(&generator), seed: seed, knobs: knobs)
   }
 }
 
 @Suite struct RecurrentTests {
-  static let kinds: [RecurrentWorkload.Kind] = [
-    .rnn, .gru(resetsAfter: true), .gru(resetsAfter: false), .lstm(isCoupled: false), .lstm(isCoupled: true),
-  ]
-
-  @Test(arguments: kinds) func sizes(kind: RecurrentWorkload.Kind) throws {
+  @Test(arguments: RecurrentCase.kinds) func sizes(kind: RecurrentWorkload.Kind) throws {
     for hidden in [1, 8, 33] { try RecurrentCase(kind: kind, hidden: hidden).run() }
     for batch in [3] { try RecurrentCase(kind: kind, batch: batch, hidden: 19).run() }
     try RecurrentCase(kind: kind, steps: 0, batch: 2, hidden: 5).run()
     try RecurrentCase(kind: kind, steps: 3, batch: 5, hidden: 17, isSymbolic: true).run()
   }
 
-  @Test(arguments: kinds, [RecurrentWorkload.Direction.reverse, .both]) func directions(
+  @Test(arguments: RecurrentCase.kinds, [RecurrentWorkload.Direction.reverse, .both]) func directions(
     kind: RecurrentWorkload.Kind, direction: RecurrentWorkload.Direction
   ) throws {
     if direction == .both { try RecurrentCase(kind: kind, direction: direction, batch: 3, hidden: 11).run() }
@@ -172,7 +31,7 @@ private struct Reference {
       .run()
   }
 
-  @Test(arguments: kinds) func knobs(kind: RecurrentWorkload.Kind) throws {
+  @Test(arguments: RecurrentCase.kinds) func knobs(kind: RecurrentWorkload.Kind) throws {
     for (rows, vectors) in [(1, 2), (2, 4), (4, 1)] {
       try RecurrentCase(kind: kind, batch: 5, hidden: 21).run(knobs: [["rows": rows, "vectors": vectors]])
     }

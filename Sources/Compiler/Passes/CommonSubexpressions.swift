@@ -8,9 +8,9 @@ extension GraphPass {
   }
 }
 
-/// Finds constants that are equal.
-struct ConstantPool {
-  private var known: [Key: [(tensor: HostTensor, value: ValueID)]] = [:]
+/// Finds constants that are equal; `Name` says where one is.
+struct ConstantPool<Name> {
+  private var known: [Key: [(tensor: HostTensor, name: Name)]] = [:]
 
   /// Of the elements only a few are looked at; candidates are then compared in full.
   private struct Key: Hashable {
@@ -26,13 +26,13 @@ struct ConstantPool {
     }
   }
 
-  /// The value that holds just the elements of `tensor`, if there is one.
-  func value(of tensor: HostTensor) -> ValueID? {
-    known[Key(tensor)]?.first { $0.tensor.isIdentical(to: tensor) }?.value
+  /// What holds just the elements of `tensor`, if there is something.
+  func value(of tensor: HostTensor) -> Name? {
+    known[Key(tensor)]?.first { $0.tensor.isIdentical(to: tensor) }?.name
   }
 
-  /// Remembers that `value` holds `tensor`.
-  mutating func insert(_ tensor: HostTensor, _ value: ValueID) {
-    if self.value(of: tensor) == nil { known[Key(tensor), default: []].append((tensor, value)) }
+  /// Remembers that `name` holds `tensor`.
+  mutating func insert(_ tensor: HostTensor, _ name: Name) {
+    if value(of: tensor) == nil { known[Key(tensor), default: []].append((tensor, name)) }
   }
 }

@@ -37,6 +37,24 @@ public struct Plan: Hashable, Sendable, Codable {
     public var byteCount: Int
   }
 
+  /// Memory that tensors between kernels share.
+  public struct Arena: Hashable, Sendable, Codable {
+    public var byteCount: Dim
+    /// Bytes alive at once at some steps: whatever the sizes, the arena cannot be smaller than the largest of these.
+    public var bound: [Dim]
+
+    public init(byteCount: Dim, bound: [Dim]) { (self.byteCount, self.bound) = (byteCount, bound) }
+
+    /// Both as numbers, sizes that are not in `sizes` counting as 64.
+    public func bytes(_ sizes: [String: Int] = [:]) -> (arena: Int, bound: Int) {
+      func number(_ dim: Dim) -> Int {
+        let known = Dictionary(uniqueKeysWithValues: dim.symbols.map { ($0, sizes[$0] ?? ArenaPlanner.nominal) })
+        return dim.evaluate(known) ?? .max
+      }
+      return (number(byteCount), bound.map(number).max() ?? 0)
+    }
+  }
+
   public var target: String
   public var kernels: [Kernel]
   public var steps: [RunStep<Launch>]
@@ -48,8 +66,11 @@ public struct Plan: Hashable, Sendable, Codable {
   public var registers: Int
   public var weights: [Weight]
   public var weightsBytes: Int
+  /// The workspace first, then memory that the run gets when it knows how much it needs.
+  public var arenas: [Arena]
+
   /// Bytes of workspace for tensors between kernels.
-  public var arenaBytes: Dim
+  public var arenaBytes: Dim { arenas[0].byteCount }
 
   /// All launches, in order.
   public var launches: [Launch] { steps.launches() }

@@ -33,24 +33,25 @@ extension Planner {
       }
     }
     // Tensors of each epoch share an arena of their own, whose size is known when the epoch begins.
-    var arenaBytes = Dim(0)
+    var arenas = [Plan.Arena(byteCount: 0, bound: [])]
     var epochs: [Int: (register: Int, bytes: Dim)] = [:]
     for (epoch, members) in tenants.sorted(by: { $0.key < $1.key }) {
-      let arena = ArenaPlanner.place(members.map(\.tenant))
+      let (offsets, arena) = ArenaPlanner.place(members.map(\.tenant))
       let base: HostProgram.Base
       if epoch == 0 {
-        (base, arenaBytes) = (.workspace, arena.byteCount)
+        (base, arenas[0]) = (.workspace, arena)
       } else {
         base = .register(registers)
         epochs[epoch] = (registers, arena.byteCount)
+        arenas.append(arena)
         registers += 1
       }
-      for ((storage, _), offset) in zip(members, arena.offsets) { bases[storage] = .init(base, offset: offset) }
+      for ((storage, _), offset) in zip(members, offsets) { bases[storage] = .init(base, offset: offset) }
     }
     var assembly = StepAssembly(steps, bases: bases, epochs: epochs)
     return Plan(
       target: target, kernels: kernels, steps: assembly.assemble(), constraints: constraints,
       runSymbols: sizes.runSymbols, registers: registers, weights: weights, weightsBytes: weightsBytes,
-      arenaBytes: arenaBytes)
+      arenas: arenas)
   }
 }

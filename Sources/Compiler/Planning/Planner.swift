@@ -28,6 +28,7 @@ struct Planner {
   private(set) var kernels: [Plan.Kernel] = []
   private var kernelOf: [KernelKey: Int] = [:]
   private var choices: [Workload: Choice] = [:]
+  private var constantStorages: [Storage.ConstantID: Int] = [:]
   private var packedStorages: [PackedKey: Int] = [:]
   private(set) var packings: [Int: WeightPacking] = [:]
   private var failures: [String: [String]] = [:]
@@ -132,6 +133,7 @@ struct Planner {
     kernels = other.kernels
     kernelOf = other.kernelOf
     choices = other.choices
+    constantStorages = other.constantStorages
     packedStorages = other.packedStorages
     packings = other.packings
     failures = other.failures
@@ -140,7 +142,13 @@ struct Planner {
   private mutating func planNodes() throws {
     for value in graph.valueIDs {
       guard case .constant = graph[value].definition else { continue }
-      place(value, in: .constant(.init(graph: graphNumber, value: value)))
+      let constant = tree.stored(.init(graph: graphNumber, value: value))
+      if let known = constantStorages[constant] {
+        placements[value] = Placement(storage: known, offset: 0, view: View(graph.type(value)))
+      } else {
+        place(value, in: .constant(constant))
+        constantStorages[constant] = storages.count - 1
+      }
     }
     chooseEpilogues()
     chooseHomes()

@@ -48,7 +48,7 @@ struct GraphRewriter {
   private var depth = 0
   /// Nodes by what they compute, if equal ones are to be shared.
   private var shared: [Computation: [ValueID]]?
-  private var pool: ConstantPool?
+  private var pool: ConstantPool<ValueID>?
   /// What recognition did, if someone wants to know.
   private(set) var notes: RecognitionNotes?
 

@@ -7,6 +7,8 @@ final class Scope {
   /// Whose names are seen too: of a graph within a node; not of a function.
   private let enclosing: Scope?
   private var values: [String: ValueID] = [:]
+  /// Sequences and optionals.
+  private var composites: [String: Composite] = [:]
   private var initializers: [String: ONNXTensor] = [:]
   private var sparseInitializers: [String: ONNXSparseTensor] = [:]
   /// What the graph's declarations say of its values.
@@ -27,12 +29,28 @@ final class Scope {
   // MARK: Names
 
   func define(_ name: String, _ value: ValueID) throws {
-    guard initializers[name] == nil, sparseInitializers[name] == nil,
+    guard initializers[name] == nil, sparseInitializers[name] == nil, composites[name] == nil,
       values.updateValue(value, forKey: name) == nil
     else {
       throw Failure.badData("value '\(name)' is defined twice")
     }
     if builder.graph[value].name == nil { builder.graph.setName(name, of: value) }
+  }
+
+  func define(_ name: String, _ composite: Composite) throws {
+    guard initializers[name] == nil, sparseInitializers[name] == nil, values[name] == nil,
+      composites.updateValue(composite, forKey: name) == nil
+    else {
+      throw Failure.badData("value '\(name)' is defined twice")
+    }
+  }
+
+  /// The sequence or optional called `name`; nil if there is none.
+  func composite(_ name: String) throws -> Composite? {
+    if let known = composites[name] { return known }
+    guard values[name] == nil, let enclosing, let outer = try enclosing.composite(name) else { return nil }
+    if enclosing.builder === builder { return outer }
+    return try outer.mapping { try builder.capture($0, from: enclosing.builder) }
   }
 
   func declare(_ graph: ONNXGraph) throws {
@@ -87,7 +105,7 @@ final class Scope {
       }
       results = try row.run(NodeImport(node, version: version, scope: self))
     }
-    for (i, name) in node.outputs.enumerated() where !name.isEmpty {
+    for (i, name) in node.outputs.enumerated() where !name.isEmpty && composites[name] == nil {
       guard i < results.count, let value = results[i] else {
         throw Failure.badData("output number \(i), '\(name)', is not supported")
       }
@@ -118,7 +136,11 @@ final class Scope {
         throw Failure.badData("\(node.inputs.count) inputs for a function of \(function.inputs.count)")
       }
       for (formal, actual) in zip(function.inputs, node.inputs) where !actual.isEmpty {
-        try body.define(formal, try require(actual))
+        if let known = try composite(actual) {
+          try body.define(formal, known)
+        } else {
+          try body.define(formal, try require(actual))
+        }
       }
       try body.run(function.nodes)
       return try function.outputs.map { try body.lookup($0) }
@@ -127,6 +149,7 @@ final class Scope {
 
   func require(_ name: String) throws -> ValueID {
     guard let value = try lookup(name) else {
+      if try composite(name) != nil { throw Failure.badData("'\(name)' is a sequence or an optional, not a tensor") }
       throw Failure.badData("reads '\(name)', which nothing before it defines")
     }
     return value

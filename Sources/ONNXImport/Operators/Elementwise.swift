@@ -27,7 +27,10 @@ let unaryRows: [OperatorRow] =
         return e.binary(.and, infinite, e.binary(positive ? .greater : .less, x[0], zero))
       }
     },
-    .one("Identity") { n in try n.input(0) },
+    OperatorRow("Identity") { n in
+      if let name = n.node.inputs.first, let composite = try n.scope.composite(name) { return try n.give(composite) }
+      return [try n.input(0)]
+    },
   ]
 
 /// `z = f(x, y)`. Before version 7, `y` broadcast only where an attribute said so, and along a given axis.

@@ -28,7 +28,7 @@ let operatorTable: [OperatorRow] =
   + reductionRows + selectionRows
   + shapeRows + movementRows + indexingRows + resamplingRows + gridRows
   + productRows + convolutionRows + normalizationRows + attentionRows + quantizationRows
-  + recurrentRows + controlRows + sourceRows + lossRows + spectrumRows
+  + recurrentRows + controlRows + sourceRows + lossRows + spectrumRows + sequenceRows
 
 private let rowsByName: [String: [OperatorRow]] = Dictionary(grouping: operatorTable) { "\($0.domain):\($0.name)" }
   .mapValues { $0.sorted { $0.since < $1.since } }

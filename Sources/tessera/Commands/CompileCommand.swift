@@ -100,6 +100,7 @@ struct CompileCommand: ParsableCommand {
     Console.say(
       "\(path): \(size / 1024) KiB, \(plan.launches.count) launches of \(plan.kernels.count) kernels for "
         + "\(compilation.options.targets.map(\.name).joined(separator: ", ")) in \(seconds) s")
+    Console.say("arena \(ArenaReport(plan.arenas).text)")
   }
 
   private func printCode(_ compilation: Compilation) throws {

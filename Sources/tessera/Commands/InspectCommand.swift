@@ -21,6 +21,9 @@ struct InspectCommand: ParsableCommand {
     help: "Show which patterns are recognised in the model's graph (attention, norms, activations), and which nearly.")
   var fusions = false
 
+  @Option(help: "Of a library: the value of an open size, NAME=N, for the arena's size. Can be given for several.")
+  var size: [String] = []
+
   struct Report: Encodable {
     struct Port: Encodable {
       var name: String
@@ -52,7 +55,7 @@ struct InspectCommand: ParsableCommand {
       return format == .json ? try Console.print(json: report) : Console.print(report.text)
     }
     if model.hasSuffix(".so") {
-      let report = try LibraryReport(path: model)
+      let report = try LibraryReport(path: model, sizes: sizes())
       return format == .json ? try Console.print(json: report) : Console.print(report.text)
     }
     let source = try ONNXModelReader.read(path: model)
@@ -71,6 +74,16 @@ struct InspectCommand: ParsableCommand {
     case .json: try Console.print(json: report)
     case .text: show(report)
     }
+  }
+
+  private func sizes() throws -> [String: Int] {
+    let pairs = try size.map { text in
+      guard let sign = text.lastIndex(of: "="), let value = Int(text[text.index(after: sign)...]), value >= 0 else {
+        throw Failure(.usage, "--size is NAME=N, not '\(text)'")
+      }
+      return (String(text[..<sign]), value)
+    }
+    return Dictionary(pairs) { _, last in last }
   }
 
   private func show(_ report: Report) {

@@ -18,8 +18,10 @@ enum Console {
   static func print(json value: some Encodable) throws {
     let encoder = JSONEncoder()
     encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+    // JSON has no infinity or NaN; a plan's expressions have.
+    encoder.nonConformingFloatEncodingStrategy = .convertToString(
+      positiveInfinity: "inf", negativeInfinity: "-inf", nan: "nan")
     do { print(String(decoding: try encoder.encode(value), as: UTF8.self)) } catch {
-      // JSON has no infinity or NaN.
       throw Failure(.ours, "a result could not be written as JSON: \(error)")
     }
   }

@@ -1,4 +1,6 @@
+import Compiler
 import Foundation
+import TensorTypes
 import TesseraRuntime
 
 /// What the command line reads of a library's manifest.
@@ -8,8 +10,13 @@ struct Manifest: Decodable {
     var kernel: Int
     var nodes: [String]
   }
+  struct Arena: Decodable {
+    var bytes: Dim
+    var bound: [Dim]
+  }
   struct Variant: Decodable {
     var target: String
+    var arenas: [Arena]?
     var kernels: [Kernel]
     var launches: [Launch]
   }
@@ -26,6 +33,11 @@ struct Manifest: Decodable {
   }
 
   private init() { variants = [] }
+
+  /// The memory for tensors between kernels; nil in a library that does not say.
+  var arenas: [Plan.Arena]? {
+    variant?.arenas.map { $0.map { Plan.Arena(byteCount: $0.bytes, bound: $0.bound) } }
+  }
 
   /// What launch `number` is: its kernel and the nodes that it does the work of.
   func launchName(_ number: Int) -> String {

@@ -1,0 +1,137 @@
+import Kernels
+import TensorTypes
+
+/// A convolution of two images over one to three dimensions of space, with bias, residual and a bound.
+public struct ConvolutionCase: Sendable {
+  public var space: [Int]
+  public var channels: Int
+  public var outputs: Int
+  public var window: [Int]
+  public var strides: [Int]
+  public var dilations: [Int]
+  public var before: [Int]
+  public var after: [Int]
+  public var groups = 1
+  public var channelsLast = true
+  public var isSymbolic = false
+  public var wIsConstant = true
+
+  public init(
+    _ space: [Int], _ channels: Int, _ outputs: Int, window: [Int], stride: Int = 1, dilation: Int = 1, pad: Int = 0,
+    groups: Int = 1, channelsLast: Bool = true, isSymbolic: Bool = false, wIsConstant: Bool = true
+  ) {
+    (self.space, self.channels, self.outputs, self.window) = (space, channels, outputs, window)
+    strides = space.map { _ in stride }
+    dilations = space.map { _ in dilation }
+    before = space.map { _ in pad }
+    after = space.map { _ in pad }
+    (self.groups, self.channelsLast, self.isSymbolic) = (groups, channelsLast, isSymbolic)
+    self.wIsConstant = wIsConstant
+  }
+
+  public enum Kind: Sendable { case general, winograd, depthwise }
+
+  public static func random(_ kind: Kind, _ g: inout SeededGenerator) -> ConvolutionCase {
+    let rank = g.pick(1, 2, 2, 2, 3)
+    let most = [40, 13, 6][rank - 1]
+    var c: ConvolutionCase
+    switch kind {
+    case .general:
+      let groups = g.pick(1, 1, 1, 2, 3)
+      c = ConvolutionCase(
+        [], groups * g.edge([4], most: 9), groups * g.edge([8, 16], most: groups == 1 ? 33 : 17), window: [],
+        groups: groups)
+      c.window = (0..<rank).map { _ in g.pick(1, 2, 3, 3, 5) }
+      c.strides = (0..<rank).map { _ in g.pick(1, 1, 2, 3) }
+      c.dilations = (0..<rank).map { _ in g.pick(1, 1, 1, 2) }
+    case .winograd:
+      let groups = g.pick(1, 1, 1, 2)
+      c = ConvolutionCase(
+        [], groups * g.edge([8], most: 17), groups * g.edge([8], most: 19), window: [], groups: groups)
+      c.window = (0..<rank).map { $0 == rank - 1 ? 3 : $0 == rank - 2 ? g.pick(3, 3, 1) : g.pick(1, 3) }
+      (c.strides, c.dilations) = (c.window.map { _ in 1 }, c.window.map { _ in 1 })
+    case .depthwise:
+      let channels = g.edge([8, 16, 32], most: 41)
+      c = ConvolutionCase([], channels, channels, window: [], groups: channels)
+      c.window = (0..<rank).map { _ in g.pick(1, 2, 3, 3, 5, 7) }
+      c.strides = (0..<rank).map { _ in g.pick(1, 1, 2) }
+      c.dilations = (0..<rank).map { _ in g.pick(1, 1, 1, 2) }
+    }
+    (c.before, c.after) = (c.window.map { g.size(-1...($0 / 2 + 1)) }, c.window.map { g.size(-1...($0 / 2 + 1)) })
+    c.space = (0..<rank).map { d in
+      // At least one window fits.
+      let least = (c.window[d] - 1) * c.dilations[d] + 1 - c.before[d] - c.after[d]
+      return max(1, least, g.edge([4, 6, 8], most: most))
+    }
+    (c.channelsLast, c.isSymbolic) = (g.flip(0.7), g.flip(0.3))
+    c.wIsConstant = kind == .winograd || g.flip(0.8)
+    return c
+  }
+
+  private var result: [Int] {
+    space.indices.map { (space[$0] + before[$0] + after[$0] - (window[$0] - 1) * dilations[$0] - 1) / strides[$0] + 1 }
+  }
+
+  private func workload(_ sizes: inout DrawnSizes) -> (ConvolutionWorkload, finish: (Double, [Double]) -> Double) {
+    let rank = space.count
+    let inner = space.enumerated().map { sizes.dim("x\($0)", $1) }
+    let outer = result.enumerated().map { sizes.dim("y\($0)", $1) }
+    let x: View =
+      channelsLast
+      ? View(.float32, [2] + inner + [Dim(channels)])
+      : .transposed(.float32, [2, Dim(channels)] + inner, [0] + Array(2..<rank + 2) + [1])
+    let (perGroup, outPerGroup) = (channels / groups, outputs / groups)
+    // As models store it: output channel, channel, taps.
+    let taps = window.reduce(1, *)
+    let tapStrides = (0..<rank).map { d in Dim(window[(d + 1)...].reduce(1, *)) }
+    let w = View(
+      .float32, [Dim(groups)] + window.map { Dim($0) } + [Dim(perGroup), Dim(outPerGroup)],
+      strides: [Dim(outPerGroup * perGroup * taps)] + tapStrides + [Dim(taps), Dim(perGroup * taps)])
+    let (epilogue, finish) = sampleEpilogue(View(.float32, [2] + outer + [Dim(outputs)]))
+    let workload = ConvolutionWorkload(
+      x: x, w: w, wIsConstant: wIsConstant, strides: strides, dilations: dilations, padsBefore: before,
+      groups: groups, epilogue: epilogue)
+    return (workload, finish)
+  }
+
+  public func kernelCase(_ generator: inout SeededGenerator) -> KernelCase {
+    var sizes = DrawnSizes(isSymbolic)
+    let (workload, finish) = workload(&sizes)
+    let inputs = samples(workload.operands, sizes: sizes.values, &generator)
+    let count = window.reduce(1, *) * (channels / groups)
+    func expected(_ tolerance: @escaping ([Int], Double) -> Double) -> ([Int]) -> Expected {
+      { i in
+        let (sum, magnitude) = self.sum(at: i, inputs)
+        let value = finish(sum, (2...4).map { inputs[$0][i].double })
+        return Expected(value: .float(value), tolerance: tolerance(i, magnitude))
+      }
+    }
+    let direct = expected { productTolerance(count, $1) }
+    var kernelCase = KernelCase(.convolution(workload), sizes: sizes.values, inputs: inputs, expected: direct)
+    kernelCase.expected = { template, knobs in
+      guard template.name == "convolution.winograd" else { return [direct] }
+      var bound = WinogradBound(workload, m: knobs["m"], inputs)
+      return [expected { i, _ in bound.tolerance(i) }]
+    }
+    return kernelCase
+  }
+
+  /// The products' sum that belongs to an output element, and the sum of their magnitudes.
+  private func sum(at i: [Int], _ inputs: [Sample]) -> (Double, Double) {
+    let (perGroup, outPerGroup) = (channels / groups, outputs / groups)
+    let (group, column) = (i.last! / outPerGroup, i.last! % outPerGroup)
+    var (sum, magnitude) = (0.0, 0.0)
+    forEachIndex(window) { tap in
+      let place = tap.indices.map { i[1 + $0] * strides[$0] + tap[$0] * dilations[$0] - before[$0] }
+      guard place.indices.allSatisfy({ (0..<space[$0]).contains(place[$0]) }) else { return }
+      for channel in 0..<perGroup {
+        let product =
+          inputs[0][[i[0]] + place + [group * perGroup + channel]].double
+          * inputs[1][[group] + tap + [channel, column]].double
+        sum += product
+        magnitude += abs(product)
+      }
+    }
+    return (sum, magnitude)
+  }
+}

@@ -1,0 +1,86 @@
+import Kernels
+import TensorTypes
+
+/// How far a Winograd convolution may be from the exact result.
+///
+/// Every number that is added up on the way is rounded at most as often as the longest chain has steps: one for each
+/// product of a point, `depth`; a handful in each of the two passes of either transform; one for the weights. So the
+/// error is at most `steps · ε/2` times the result of the same algorithm on absolute values,
+/// `|Aᵀ| Σ (|G||w||Gᵀ| ⊙ |Bᵀ||x||B|) |A|` (Higham, Accuracy and Stability of Numerical Algorithms, 2002, section 3).
+struct WinogradBound {
+  private let w: ConvolutionWorkload
+  private let (x, weights): (Sample, Sample)
+  private let transform: WinogradTransform
+  /// Sums over channels for each point, by image, depth, tile and output channel.
+  private var known: [[Int]: [Double]] = [:]
+
+  init(_ workload: ConvolutionWorkload, m: Int, _ inputs: [Sample]) {
+    w = workload
+    (x, weights) = (inputs[0], inputs[1])
+    transform = WinogradTransform(outputs: m)
+  }
+
+  private static let one: [[Double]] = [[1]]
+
+  /// Matrices along a dimension: it may be one that is not transformed.
+  private func matrices(_ dimension: Int) -> (input: [[Double]], weights: [[Double]], inverse: [[Double]]) {
+    let isTransformed = dimension >= w.strides.count - 2 && weights.shape[1 + dimension] == 3
+    return isTransformed ? (transform.input, transform.weights, transform.inverse) : (Self.one, Self.one, Self.one)
+  }
+
+  mutating func tolerance(_ index: [Int]) -> Double {
+    let rank = w.strides.count
+    let all = (0..<rank).map { matrices($0) }
+    let tile = (0..<rank).map { index[1 + $0] / all[$0].inverse.count }
+    let inside = (0..<rank).map { index[1 + $0] % all[$0].inverse.count }
+    let key = [index[0]] + tile + [index.last!]
+    let points = all.map { $0.input.count }
+    let sums = known[key] ?? sums(key, all, points)
+    known[key] = sums
+    var (magnitude, next) = (0.0, 0)
+    forEachIndex(points) { p in
+      magnitude += (0..<rank).reduce(sums[next]) { $0 * abs(all[$1].inverse[inside[$1]][p[$1]]) }
+      next += 1
+    }
+    let depth = weights.shape.dropFirst().dropLast().reduce(1, *)
+    return Double(depth + 24) * 0x1p-24 * (magnitude + 4)
+  }
+
+  private func sums(
+    _ key: [Int], _ all: [(input: [[Double]], weights: [[Double]], inverse: [[Double]])], _ points: [Int]
+  )
+    -> [Double]
+  {
+    let rank = w.strides.count
+    let (perGroup, outputs) = (weights.shape[1 + rank], weights.shape[2 + rank])
+    let (group, column) = (key.last! / outputs, key.last! % outputs)
+    let window = Array(weights.shape[1...rank])
+    var result = [Double](repeating: 0, count: points.reduce(1, *))
+    // Taps along dimensions that are not transformed are summed over.
+    let plain = (0..<rank).map { all[$0].weights.count == 1 ? window[$0] : 1 }
+    forEachIndex(plain + [perGroup]) { at in
+      let channel = at.last!
+      var next = 0
+      forEachIndex(points) { p in
+        var (input, filter) = (0.0, 0.0)
+        forEachIndex(points) { q in
+          let place = (0..<rank).map { (d: Int) -> Int in
+            let first = key[1 + d] * all[d].inverse.count - w.padsBefore[d]
+            return first + q[d] + at[d] * w.dilations[d]
+          }
+          guard (0..<rank).allSatisfy({ (0..<x.shape[1 + $0]).contains(place[$0]) }) else { return }
+          let factor = (0..<rank).reduce(1.0) { $0 * abs(all[$1].input[p[$1]][q[$1]]) }
+          input += factor * abs(x[[key[0]] + place + [group * perGroup + channel]].double)
+        }
+        forEachIndex(all.map { $0.weights.count == 1 ? 1 : 3 }) { t in
+          let factor = (0..<rank).reduce(1.0) { $0 * abs(all[$1].weights[p[$1]][t[$1]]) }
+          let tap = (0..<rank).map { t[$0] + at[$0] }
+          filter += factor * abs(weights[[group] + tap + [channel, column]].double)
+        }
+        result[next] += input * filter
+        next += 1
+      }
+    }
+    return result
+  }
+}
