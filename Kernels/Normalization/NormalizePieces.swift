@@ -112,7 +112,7 @@ private struct PiecesProgram {
   private func forPieces(cost: Int, _ body: ([Tile], Span, Tile) -> Void) {
     let size = b.size(inner)
     let outer = rowExtents + outerExtents
-    let work = min(block, inner.estimate) * cost
+    let work = max(1, min(block, inner.estimate)) * cost
     b.parallel(outer + [size.ceilDivided(by: block)], grain: max(1, 24_576 / work)) { indices in
       let number = indices[outer.count]
       let begin = number * block

@@ -91,7 +91,7 @@ struct SlicedSpace {
     let width = lanes * vectors
     let block = max(1, min(64, 24_576 / min(1 << 30, work * width))) * width
     let size = b.size(inner)
-    let grain = max(1, 24_576 / min(1 << 30, work * min(block, inner.estimate)))
+    let grain = max(1, 24_576 / min(1 << 30, work * max(1, min(block, inner.estimate))))
     b.parallel(outer + [size.ceilDivided(by: block)], grain: grain) { indices in
       let begin = indices[outer.count] * block
       let place = Array(indices.dropLast())
