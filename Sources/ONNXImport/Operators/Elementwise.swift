@@ -64,7 +64,17 @@ let binaryRows: [OperatorRow] =
       guard direction == "LEFT" || direction == "RIGHT" else {
         throw Failure.badData("attribute 'direction' must be LEFT or RIGHT")
       }
-      return try n.binary(direction == "LEFT" ? .shiftLeft : .shiftRight, n.input(0), n.input(1))
+      let (x, y) = (try n.input(0), try n.input(1))
+      guard direction == "RIGHT", n.element(x).isSignedInteger, n.element(y) == n.element(x) else {
+        return try n.binary(direction == "LEFT" ? .shiftLeft : .shiftRight, x, y)
+      }
+      // A signed number shifted farther than it is wide, or by a negative number, is its sign.
+      let last = Double(n.element(x).byteCount * 8 - 1)
+      return try n.map(x, y) { e, x in
+        let (width, zero) = (e.constant(last, e.types[x[1]]), e.constant(0, e.types[x[1]]))
+        let isWithin = e.binary(.and, e.binary(.greaterEqual, x[1], zero), e.binary(.lessEqual, x[1], width))
+        return e.binary(.shiftRight, x[0], e.select(isWithin, x[1], width))
+      }
     },
     .one("Where") { n in
       let (condition, x, y) = (try n.input(0), try n.input(1), try n.input(2))

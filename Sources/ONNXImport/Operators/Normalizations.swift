@@ -11,20 +11,25 @@ let normalizationRows: [OperatorRow] = [
   },
   .one("LogSoftmax", since: 13) { n in try n.softmax(logarithm: true) },
   OperatorRow("BatchNormalization") { n in
-    // With the statistics of training, which the model holds: (x − mean) · scale / √(variance + ε) + bias.
-    guard try !n.flag("training_mode") else { throw Failure.badData("training is not supported") }
+    // With the statistics of training, which the model holds; while it is trained, with the batch's.
     let x = try n.input(0)
-    let epsilon = try n.float("epsilon", default: 1e-5)
-    let parameters = try (1...4).map { i in
-      try n.perChannel(n.cast(n.input(i), n.element(x)), rank: n.rank(x))
+    let given = try (1...4).map { i in try n.perChannel(n.cast(n.input(i), n.element(x)), rank: n.rank(x)) }
+    guard try n.flag("training_mode") else {
+      return [try n.batchNormalized(x, scale: given[0], bias: given[1], mean: given[2], variance: given[3])]
     }
-    let factor = try n.map(parameters[0], parameters[3]) { e, x in
-      e.binary(.divide, x[0], e.unary(.sqrt, e.binary(.add, x[1], e.constant(epsilon, e.types[x[1]]))))
+    let axes = [0] + Array(2..<max(2, n.rank(x)))
+    let mean = try n.mean(x, axes, keepDims: true)
+    let centred = try n.binary(.subtract, x, mean)
+    let variance = try n.mean(n.map(centred) { e, x in e.binary(.multiply, x[0], x[0]) }, axes, keepDims: true)
+    let momentum = try n.float("momentum", default: 0.9)
+    let running = try [(2, mean), (3, variance)].map { i, now in
+      let mixed = try n.map(given[i], now) { e, x in
+        let old = e.binary(.multiply, x[0], e.constant(momentum, e.types[x[0]]))
+        return e.binary(.add, old, e.binary(.multiply, x[1], e.constant(1 - momentum, e.types[x[1]])))
+      }
+      return try n.cast(n.reshape(mixed, n.shape(n.input(i + 1))), n.element(n.input(i + 1)))
     }
-    let offset = try n.map(parameters[1], parameters[2], factor) { e, x in
-      e.binary(.subtract, x[0], e.binary(.multiply, x[1], x[2]))
-    }
-    return [try n.map(x, factor, offset) { e, x in e.binary(.add, e.binary(.multiply, x[0], x[1]), x[2]) }]
+    return [try n.batchNormalized(x, scale: given[0], bias: given[1], mean: mean, variance: variance)] + running
   },
   .one("InstanceNormalization") { n in
     let x = try n.input(0)
@@ -103,6 +108,20 @@ let normalizationRows: [OperatorRow] = [
 ]
 
 extension NodeImport {
+  /// `(x − mean) · scale / √(variance + ε) + bias`, the parameters being one element a channel.
+  fileprivate func batchNormalized(
+    _ x: ValueID, scale: ValueID, bias: ValueID, mean: ValueID, variance: ValueID
+  ) throws -> ValueID {
+    let epsilon = try float("epsilon", default: 1e-5)
+    let factor = try map(scale, variance) { e, x in
+      e.binary(.divide, x[0], e.unary(.sqrt, e.binary(.add, x[1], e.constant(epsilon, e.types[x[1]]))))
+    }
+    let offset = try map(bias, mean, factor) { e, x in
+      e.binary(.subtract, x[0], e.binary(.multiply, x[1], x[2]))
+    }
+    return try map(x, factor, offset) { e, x in e.binary(.add, e.binary(.multiply, x[0], x[1]), x[2]) }
+  }
+
   fileprivate func softmax(logarithm: Bool) throws -> ValueID {
     let x = try input(0)
     return try add(Softmax(axis: axis(int("axis", default: -1), rank: rank(x)), logarithm: logarithm), x)
