@@ -15,11 +15,19 @@ extension Planner {
       && (op.padsBefore + op.padsAfter).allSatisfy { $0 == 0 }
     if isPlain, try emitPointwise(node, x.transposed(order), w, output, order) { return }
     let arranged = try epilogue(node, output) { $0.permuted(order) }!
+    let input = withChannelsReadable(x.transposed(order), channelsPerGroup: w.view.shape[1], node)
     let workload = ConvolutionWorkload(
-      x: x.transposed(order).view, w: Self.convolutionWeights(w.view, groups: op.groups), wIsConstant: tensor(w) != nil,
+      x: input.view, w: Self.convolutionWeights(w.view, groups: op.groups), wIsConstant: tensor(w) != nil,
       strides: op.strides, dilations: op.dilations, padsBefore: op.padsBefore, groups: op.groups,
       epilogue: arranged.epilogue)
-    emit(.convolution(workload), [x, w] + arranged.operands, output, origins: origins(node))
+    emit(.convolution(workload), [input, w] + arranged.operands, output, origins: origins(node))
+  }
+
+  /// With a channel a group there is no sum over channels to fill vectors with: they hold channels instead, which must
+  /// lie side by side. Otherwise a copy of the input's part under a task is made in any case.
+  private mutating func withChannelsReadable(_ x: Placement, channelsPerGroup: Dim, _ node: NodeID) -> Placement {
+    guard channelsPerGroup == 1, x.view.strides.last != 1, x.view.shape.last != 1 else { return x }
+    return dense(x, origin: graph[node].origin)
   }
 
   /// `[O, C, tap…]` as dimensions group, tap…, channel, output channel.
@@ -61,6 +69,8 @@ extension Planner {
     let (x, w) = (try placement(operand(node, 0)), try placement(operand(node, 1)))
     let order = Self.spaceOrder(x.view.rank, op.layout)
     let output = complete(node)
+    let input = withChannelsReadable(
+      x.transposed(order), channelsPerGroup: w.view.shape[0].divided(exactlyBy: Dim(op.groups)) ?? 0, node)
     let arranged = try epilogue(node, output) { $0.permuted(order) }!
     var choices: [[SubpixelPhase]] = [[]]
     for d in op.strides.indices {
@@ -86,10 +96,10 @@ extension Planner {
       }
       let weights = Self.transposedWeights(w, groups: op.groups, phases)
       let workload = ConvolutionWorkload(
-        x: x.transposed(order).view, w: weights.view, wIsConstant: tensor(w) != nil,
+        x: input.view, w: weights.view, wIsConstant: tensor(w) != nil,
         strides: phases.map { _ in 1 }, dilations: phases.map(\.dilation), padsBefore: phases.map(\.padBefore),
         groups: op.groups, epilogue: finish)
-      emit(.convolution(workload), [x, weights] + operands, piece, origins: origins(node))
+      emit(.convolution(workload), [input, weights] + operands, piece, origins: origins(node))
     }
   }
 
