@@ -73,14 +73,17 @@ public struct NormalizationCase: Sendable {
       forEachIndex(row) { values.append(inputs[0][o + $0].double) }
       statistics[o] = Statistics(values, kind)
     }
-    // Sums of n terms in 8 or more lanes, then a few roundings of numbers below 16. An offset's own rounding: the mean is
-    // within ε/2 of its size, which is compared with a deviation of about 1.
-    let tolerance = 16 * 0x1p-24 * (16 + Double(count) / 8) + 8 * abs(offset) * 0x1p-24
+    // Sums of n terms in 8 or more lanes, then a few roundings of numbers below 16.
+    let tolerance = 16 * 0x1p-24 * (16 + Double(count) / 8)
+    // What is taken away and what it is taken from, of this size, are each rounded a few times; the difference is then
+    // divided, by as little as √ε where a row's elements are nearly one number, and multiplied by a scale up to 2.
+    let rounding = 2 * 4 * 0x1p-24 * (2 + abs(offset))
     let workload = Workload.normalization(NormalizationWorkload(kind: kind, x: x, rowRank: rowRank, epilogue: epilogue))
     let (known, rowRank) = (statistics, rowRank)
     return KernelCase(workload, sizes: sizes, inputs: inputs) { index in
-      let value = known[Array(index.dropLast(rowRank))]!.normalised(inputs[0][index].double)
-      return Expected(value: .float(value * inputs[1][index].double + 0.25), tolerance: tolerance)
+      let row = known[Array(index.dropLast(rowRank))]!
+      let value = row.normalised(inputs[0][index].double) * inputs[1][index].double + 0.25
+      return Expected(value: .float(value), tolerance: tolerance + rounding / row.divisor)
     }
   }
 
@@ -102,6 +105,14 @@ public struct NormalizationCase: Sendable {
         shift = mean
         scale = sqrt(values.reduce(0) { $0 + ($1 - mean) * ($1 - mean) } / n + epsilon)
       case .rms(let epsilon): scale = sqrt(values.reduce(0) { $0 + $1 * $1 } / n + epsilon)
+      }
+    }
+
+    /// What differences are divided by.
+    var divisor: Double {
+      switch kind {
+      case .softmax, .logSoftmax: 1
+      case .layer, .rms: scale
       }
     }
 
