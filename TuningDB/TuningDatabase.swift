@@ -16,12 +16,7 @@ public final class TuningDatabase {
   public func records(of task: TuningTask) throws(Failure) -> [TuningRecord] {
     let own = try store?.records(of: task) ?? []
     guard let beneath = shipped[task.text], !beneath.isEmpty else { return own }
-    var byIdentity = Dictionary(own.map { ($0.identity, $0) }) { first, _ in first }
-    for record in beneath {
-      if let known = byIdentity[record.identity], !record.isPreferred(to: known) { continue }
-      byIdentity[record.identity] = record
-    }
-    return byIdentity.sorted { $0.key < $1.key }.map(\.value)
+    return RecordLines.merge(own + beneath)
   }
 
   /// All records of a family, the user's and the shipped ones: what a search may begin with.

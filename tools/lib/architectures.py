@@ -271,7 +271,7 @@ def dpt():
 
 
 @arch
-def detr():
+def yolos():
     return hf(
         T.YolosForObjectDetection,
         T.YolosConfig(image_size=[64, 96], patch_size=16, num_detection_tokens=10, **small),
@@ -543,7 +543,7 @@ def dac():
 
 
 @arch
-def vits():
+def hifigan():
     return hf(
         T.SpeechT5HifiGan,
         T.SpeechT5HifiGanConfig(
@@ -809,7 +809,7 @@ def wan_vae():
         latents_mean=[0.0] * 4,
         latents_std=[1.0] * 4,
     ).eval()
-    return Call(m, ["z"], lambda o: o[0]) if False else Dec(m), dict(z=t(1, 4, 2, 8, 8))
+    return Dec(m), dict(z=t(1, 4, 2, 8, 8))
 
 
 class Dec(torch.nn.Module):
@@ -939,17 +939,6 @@ def svd_unet():
 
 
 @arch
-def unet1d():
-    return df(
-        D.UNet1DModel,
-        dict(sample=t(1, 2, 64), timestep=torch.tensor([10])),
-        sample_size=64,
-        block_out_channels=(32, 32, 64),
-        extra_in_channels=16,
-    )
-
-
-@arch
 def sana():
     return df(
         D.SanaTransformer2DModel,
@@ -983,29 +972,6 @@ def aura():
         caption_projection_dim=64,
         out_channels=4,
         pos_embed_max_size=64,
-    )
-
-
-@arch
-def lumina():
-    return df(
-        D.Lumina2Transformer2DModel,
-        dict(
-            hidden_states=t(1, 4, 8, 8),
-            timestep=torch.tensor([0.5]),
-            encoder_hidden_states=t(1, 7, 32),
-            encoder_attention_mask=torch.ones(1, 7).bool(),
-        ),
-        in_channels=4,
-        out_channels=4,
-        hidden_size=48,
-        num_layers=1,
-        num_refiner_layers=1,
-        num_attention_heads=3,
-        num_kv_heads=1,
-        axes_dim_rope=(4, 6, 6),
-        axes_lens=(30, 30, 30),
-        cap_feat_dim=32,
     )
 
 
