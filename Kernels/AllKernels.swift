@@ -3,6 +3,7 @@ public let allKernels: [any KernelTemplate] = [
   PackedMatmul(),
   PlainMatmul(),
   Depthwise(),
+  RowConvolution(),
   ImplicitGEMM(),
   Winograd(),
   Generate(),

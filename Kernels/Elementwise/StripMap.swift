@@ -78,19 +78,21 @@ struct StripMap {
   private func emitTransposing(_ other: Int) {
     let order = space.shape.indices.filter { $0 != other && $0 != inner }
     let (rows, columns) = (space.shape[other], space.shape[inner])
-    // Rows of a task: about 4096 elements, in groups that keep the cache lines of both sides.
-    let group = 16
-    let block = max(group, min(256, 4096 / max(1, columns.estimate) / group * group))
-    let columnBlock = columns.constant.map { $0 > 2048 } ?? true ? 1024 : nil
+    // Rows of a task: about 4096 elements, in groups that keep the cache lines of both sides. Columns: so few that the
+    // pages of the transposed operand, often one a column, are known to the TLB while the next groups of rows pass by.
+    let (group, columnsAtATime) = (16, 512)
+    let columnBlock = columns.constant.map { $0 > columnsAtATime * 3 / 2 } ?? true ? columnsAtATime : nil
+    let width = columnBlock ?? columns.estimate
+    let block = max(group, min(256, 4096 / max(1, width) / group * group))
     let (rowCount, columnCount) = (b.size(rows), b.size(columns))
     let work = min(columns.estimate, columnBlock ?? .max) * min(block, rows.estimate) * expression.cost * 2
     let extents =
       order.map { b.size(space.shape[$0]) } + [
-        rowCount.ceilDivided(by: block), columnBlock.map { columnCount.ceilDivided(by: $0) } ?? b.index(1),
+        columnBlock.map { columnCount.ceilDivided(by: $0) } ?? b.index(1), rowCount.ceilDivided(by: block),
       ]
     b.parallel(extents, grain: max(1, 24_576 / max(1, work))) { indices in
-      let rowSpan = part(indices[order.count], block, of: rows, rowCount)
-      let columnSpan = part(indices[order.count + 1], columnBlock, of: columns, columnCount)
+      let columnSpan = part(indices[order.count], columnBlock, of: columns, columnCount)
+      let rowSpan = part(indices[order.count + 1], block, of: rows, rowCount)
       b.strips(columnSpan, lanes: lanes, vectors: 2) { column in
         b.strips(rowSpan, lanes: lanes, vectors: 1) { row in
           tiles(Array(zip(order, indices)), other, row, column)

@@ -2,6 +2,9 @@ import TensorTypes
 import TileIR
 
 /// Writes the program of a packed matmul.
+///
+/// A b known only at run time is packed by each task for itself, a piece of k at a time, beside a: that costs a few steps
+/// of k per panel, and saves the barrier and the way through memory that a phase before the product would take.
 struct MatmulProgram {
   let w: MatmulWorkload
   let knobs: Knobs
@@ -10,9 +13,8 @@ struct MatmulProgram {
   let nr: Int
   let b: TileBuilder
   let a: TileBuffer
-  let panels: TileBuffer
-  /// b as it is, where it is not a constant.
-  let unpacked: TileBuffer?
+  /// b in panels if it is a constant, else as it is.
+  let right: TileBuffer
   let operands: [TileBuffer]
   let y: TileBuffer
   let (m, n, k): (Tile, Tile, Tile)
@@ -30,22 +32,13 @@ struct MatmulProgram {
     b = TileBuilder("matmul")
     a = b.parameter("a", .input, w.a.buffer)
     let packed = WeightPacking(source: w.b, width: knobs["nr"], element: .float32).packed
-    let panelType = BufferType(.float32, packed.shape)
-    if w.bIsConstant {
-      panels = b.parameter("b", .input, panelType)
-      unpacked = nil
-      (operands, y) = b.parameters(w.epilogue)
-    } else {
-      unpacked = b.parameter("b", .input, w.b.buffer)
-      (operands, y) = b.parameters(w.epilogue)
-      panels = b.parameter("panels", .scratch, panelType)
-    }
+    right = b.parameter("b", .input, w.bIsConstant ? BufferType(.float32, packed.shape) : w.b.buffer)
+    (operands, y) = b.parameters(w.epilogue)
     (m, n, k) = (b.size(w.a.shape[1]), b.size(w.b.shape[2]), b.size(w.a.shape[2]))
     splitsK = w.a.shape[2].constant.map { knobs["kc"] < $0 } ?? (knobs["kc"] < 1 << 30)
   }
 
   func build() -> TileProgram {
-    if let unpacked { packPanels(unpacked) }
     guard let skinny = SkinnyMatmul(self) else {
       manyRows(m)
       return b.finish()
@@ -73,45 +66,15 @@ struct MatmulProgram {
     }
   }
 
-  /// One phase: b's columns, a panel at a time. Rows of b side by side are copied; columns side by side (b transposed)
-  /// are transposed in registers.
-  private func packPanels(_ from: TileBuffer) {
-    let (lanes, zero) = (machine.lanes, b.index(0))
-    let isTransposed = w.b.strides[1] == 1 && w.b.strides[2] != 1
-    let batches = w.b.strides[0] == 0 ? b.index(1) : b.size(w.b.shape[0])
-    b.loop(.parallel(grain: 1), to: batches) { batch in
-      b.loop(.parallel(grain: 1), to: n, step: nr) { j in
-        func move(_ step: Tile, limit: Tile?) {
-          let left = n - j
-          if isTransposed {
-            let block = from.load(
-              [.at(batch), .span(step, 1), .span(j, 0)], shape: [nr, lanes], limits: [left, limit])
-            panels.store(
-              block.transpose([1, 0]), [.at(batch), .at(j / nr), .span(step, 0), .span(zero, 1)], limits: [limit, nil])
-          } else {
-            let row = from.load([.at(batch), .at(step), .span(j, 0)], shape: [nr], limits: [left])
-            panels.store(row, [.at(batch), .at(j / nr), .at(step), .span(zero, 0)])
-          }
-        }
-        if isTransposed {
-          let whole = k / lanes * lanes
-          b.loop(to: whole, step: lanes) { move($0, limit: nil) }
-          b.when(whole.less(k)) { move(whole, limit: k - whole) }
-        } else {
-          b.loop(to: k) { move($0, limit: nil) }
-        }
-      }
-    }
-  }
-
   private func task(_ batch: Tile, _ row: Tile, _ rowEnd: Tile, _ column: Tile, _ columnEnd: Tile) {
     let kc = splitsK ? knobs["kc"] : (w.a.shape[2].constant ?? 0)
     let depth: Dim = splitsK ? Dim(kc) : w.a.shape[2]
     let blocks = Dim(knobs["mc"])
     let packed =
       knobs["packA"] == 1 ? b.allocate(BufferType(.float32, [blocks, depth, Dim(packedRows)], space: .local)) : nil
+    let panels = packsB ? b.allocate(PanelCopy.panels(Dim(knobs["nc"]), depth: depth, width: nr)) : nil
     guard splitsK else {
-      piece(batch, row, rowEnd, column, columnEnd, from: b.index(0), count: k, packed, partial: nil)
+      piece(batch, row, rowEnd, column, columnEnd, from: b.index(0), count: k, packed, panels, partial: nil)
       return
     }
     let partial = b.allocate(BufferType(.float32, [blocks, Dim(knobs["nc"]), Dim(mr), Dim(nr)], space: .local))
@@ -121,7 +84,7 @@ struct MatmulProgram {
     }
     b.loop(to: k, step: kc) { start in
       piece(
-        batch, row, rowEnd, column, columnEnd, from: start, count: (k - start).minimum(b.index(kc)), packed,
+        batch, row, rowEnd, column, columnEnd, from: start, count: (k - start).minimum(b.index(kc)), packed, panels,
         partial: partial)
     }
   }
@@ -135,26 +98,34 @@ struct MatmulProgram {
   /// Adds the products of `count` steps of k to all blocks of a task; after the last piece, stores the results.
   private func piece(
     _ batch: Tile, _ row: Tile, _ rowEnd: Tile, _ column: Tile, _ columnEnd: Tile, from start: Tile, count: Tile,
-    _ packed: TileBuffer?, partial: TileBuffer?
+    _ packed: TileBuffer?, _ panels: TileBuffer?, partial: TileBuffer?
   ) {
     if let packed { pack(batch, row, rowEnd, start, count, packed) }
+    let matrix = w.b.strides[0] == 0 ? b.index(0) : batch
+    if let panels {
+      PanelCopy(b: b, from: right, width: nr, lanes: machine.lanes, columns: n, knownColumns: w.b.shape[2].constant)
+        .copy(
+          to: panels, matrix, column, columnEnd, from: start, count: count)
+    }
     let zeroIndex = b.index(0)
     forBlocks(row, rowEnd, column, columnEnd) { i, j in
       let (blockRow, blockColumn) = ((i - row) / mr, (j - column) / nr)
       let slot: [TileBuffer.Index] = [.at(blockRow), .at(blockColumn), .span(zeroIndex, 0), .span(zeroIndex, 1)]
       let initial = partial?.load(slot, shape: [mr, nr]) ?? b.constant(0, .float32, [mr, nr])
       let rows = rowIndices(i)
-      let panel = j / nr
-      let matrix = w.b.strides[0] == 0 ? zeroIndex : batch
-      let prefetch = PanelPrefetch(
-        panels: panels, matrix: matrix, panel: (panel + 1).minimum((n - 1) / nr), start: start, count: count,
-        blocks: knobs["prefetch"], block: blockRow)
+      let prefetch = w.bIsConstant ? prefetch(matrix, j, start, count, blockRow) : nil
       let sum = b.accumulate(initial, to: count, unroll: knobs["unroll"]) { step in
-        prefetch.advance(step, in: b)
+        prefetch?.advance(step, in: b)
         if let packed { return packed.load([.at(blockRow), .at(step), .span(zeroIndex, 0)], shape: [mr, 1]) }
         return a.load([.at(batch), .gather(rows, 0), .at(start + step)], shape: [mr, 1])
       } _: { step in
-        panels.load([.at(matrix), .at(panel), .at(start + step), .span(zeroIndex, 1)], shape: [1, nr])
+        if let panels { return panels.load([.at(blockColumn), .at(step), .span(zeroIndex, 1)], shape: [1, nr]) }
+        if w.bIsConstant {
+          return right.load([.at(matrix), .at(j / nr), .at(start + step), .span(zeroIndex, 1)], shape: [1, nr])
+        }
+        let fits = w.b.shape[2].constant.map { $0 % nr == 0 } ?? false
+        return right.load(
+          [.at(matrix), .at(start + step), .span(j, 1)], shape: [1, nr], limits: [nil, fits ? nil : n - j])
       }
       guard let partial else { return finish(sum, batch, i, j) }
       b.when((start + count).less(k)) {
@@ -164,6 +135,15 @@ struct MatmulProgram {
       }
     }
   }
+
+  private func prefetch(_ matrix: Tile, _ j: Tile, _ start: Tile, _ count: Tile, _ block: Tile) -> PanelPrefetch {
+    PanelPrefetch(
+      panels: right, matrix: matrix, panel: (j / nr + 1).minimum((n - 1) / nr), start: start, count: count,
+      blocks: knobs["prefetch"], block: block)
+  }
+
+  /// Whether a task copies its part of b to panels: where columns do not lie side by side, or enough rows use it.
+  private var packsB: Bool { !w.bIsConstant && (knobs["packB"] == 1 || w.b.strides[2] != 1) }
 
   /// The block's rows in a, those past the end standing at the last row.
   private func rowIndices(_ i: Tile) -> Tile {

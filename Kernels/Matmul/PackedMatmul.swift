@@ -1,8 +1,8 @@
 import TensorTypes
 import TileIR
 
-/// y[m, n] = epilogue(Σₖ a[m, k] · b[k, n]), b in panels: packed at compile time if it is a constant, else by a phase
-/// before the product.
+/// y[m, n] = epilogue(Σₖ a[m, k] · b[k, n]), b in panels: packed at compile time if it is a constant, else by each task,
+/// or read in place where rows are few.
 ///
 /// A few rows (`SkinnyMatmul`) are bound by reading b once, many by arithmetic; where the number of rows is known only at
 /// run time, the program holds both ways, which share the panels, and takes one.
@@ -22,7 +22,8 @@ struct PackedMatmul: KernelTemplate {
       ("mr", Set(tiles.map(\.rows)).sorted()), ("nr", Set(tiles.map(\.columns)).sorted()),
       ("mc", [1, 2, 4, 8, 12, 16, 20, 24, 32, 48, 64]), ("nc", [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64]),
       ("kc", [128, 192, 256, 320, 384, 512, 768, 1024, 1 << 30]), ("packA", [0, 1]), ("unroll", [1, 2, 4, 8]),
-      ("prefetch", PanelPrefetch.choices),
+      ("prefetch", w.bIsConstant ? PanelPrefetch.choices : [0]),
+      ("packB", w.bIsConstant || w.b.strides[2] != 1 ? [1] : [0, 1]),
       ("skinnyPanels", [1, 2, 3, 4, 6, 8]), ("skinnyUnroll", [1, 2, 4, 8]),
     ]) { knobs in tiles.contains(RegisterTile(rows: knobs["mr"], columns: knobs["nr"])) }
   }
@@ -43,14 +44,18 @@ struct PackedMatmul: KernelTemplate {
     var mc = max(1, min(24, machine.cacheBytes[1] / 5 / (depth * tile.rows * 4)))
     if let m { mc = max(1, min(mc, (m + tile.rows - 1) / tile.rows)) }
     let rowTasks = m.map { ($0 + mc * tile.rows - 1) / (mc * tile.rows) } ?? 2
-    var nc = min(panels, 32)
+    // Panels that a task packs for itself take a third of the level-2 cache.
+    let most = machine.cacheBytes[1] / 3 / (depth * tile.columns * 4)
+    var nc = min(panels, w.bIsConstant ? 32 : max(1, min(32, most)))
     // At least eight tasks where there is the work for them, so that two to four workers finish together.
-    while nc > 2, rowTasks * ((panels + nc - 1) / nc) < 8 { nc = (nc + 1) / 2 }
+    let others = rowTasks * max(1, w.a.shape[0].constant ?? 1)
+    while nc > 2, others * ((panels + nc - 1) / nc) < 8 { nc = (nc + 1) / 2 }
     // Few rows lie in the caches anyway.
     let packs = nc * tile.columns >= 96 && mc > 1 && w.a.strides[2] == 1 && w.a.shape[1].estimate >= 128
     return [
       "mr": tile.rows, "nr": tile.columns, "mc": mc, "nc": nc, "kc": kc, "packA": packs ? 1 : 0, "unroll": 4,
-      "prefetch": PanelPrefetch.blocks(passing: min(mc, w.a.shape[1].estimate / tile.rows)),
+      "prefetch": w.bIsConstant ? PanelPrefetch.blocks(passing: min(mc, w.a.shape[1].estimate / tile.rows)) : 0,
+      "packB": !w.bIsConstant && w.b.strides[2] == 1 && w.a.shape[1].estimate <= 2 * tile.rows ? 0 : 1,
       "skinnyPanels": SkinnyMatmul.panels(rows: m ?? 1, tile, panels, on: machine), "skinnyUnroll": 2,
     ]
   }
@@ -58,11 +63,6 @@ struct PackedMatmul: KernelTemplate {
   func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?] {
     guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
     return [nil, w.bIsConstant ? panels(w, knobs) : nil] + w.epilogue.operands.map { _ in nil }
-  }
-
-  func scratch(for workload: Workload, knobs: Knobs, on machine: Machine) -> [TensorType] {
-    guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
-    return w.bIsConstant ? [] : [panels(w, knobs).packed]
   }
 
   private func panels(_ w: MatmulWorkload, _ knobs: Knobs) -> WeightPacking {

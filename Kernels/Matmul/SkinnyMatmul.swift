@@ -53,7 +53,7 @@ struct SkinnyMatmul {
       let factors = p.a.load([.at(batch), .span(zero, 0), .at(step)], shape: [rows, 1])
       return zip(sums, panels).map { sum, panel in
         sum.addingDot(
-          factors, p.panels.load([.at(matrix), .at(panel), .at(step), .span(zero, 1)], shape: [1, p.nr]))
+          factors, p.right.load([.at(matrix), .at(panel), .at(step), .span(zero, 1)], shape: [1, p.nr]))
       }
     }
     func store(isWhole: Bool) {

@@ -29,6 +29,68 @@ struct PanelPrefetch {
   static func blocks(passing rows: Int) -> Int { choices.last { $0 <= min(4, rows) }! }
 }
 
+/// Copies part of a matrix known only at run time to panels in local memory.
+struct PanelCopy {
+  let b: TileBuilder
+  /// Dimensions batch, k, n; columns side by side, or else steps of k.
+  let from: TileBuffer
+  let width: Int
+  let lanes: Int
+  /// n, and its value if that is known.
+  let columns: Tile
+  let knownColumns: Int?
+
+  /// Room for `count` panels of `depth` steps, and one step more: panels a power of two apart would share cache sets.
+  static func panels(_ count: Dim, depth: Dim, width: Int) -> BufferType {
+    BufferType(
+      .float32, [count, depth, Dim(width)], strides: [(depth + 1) * Dim(width), Dim(width), 1], space: .local)
+  }
+
+  /// Columns `column ..< columnEnd` of `count` steps of k.
+  func copy(to panels: TileBuffer, _ matrix: Tile, _ column: Tile, _ columnEnd: Tile, from start: Tile, count: Tile) {
+    let whole = column + (columnEnd - column) / width * width
+    let fits = knownColumns.map { $0 % width == 0 } ?? false
+    let move = from.type.strides[2] != 1 && from.type.strides[1] == 1 ? transposing : rows
+    move(panels, matrix, start, count, column, column, whole, false)
+    if fits { return }
+    b.when(whole.less(columnEnd)) { move(panels, matrix, start, count, column, whole, columnEnd, true) }
+  }
+
+  /// A step of k after the other, over all panels: each reads on where the one before ended.
+  private func rows(
+    _ panels: TileBuffer, _ matrix: Tile, _ start: Tile, _ count: Tile, _ first: Tile, _ column: Tile, _ end: Tile,
+    _ isPart: Bool
+  ) {
+    b.loop(to: count) { step in
+      b.loop(from: column, to: end, step: width) { j in
+        let row = from.load(
+          [.at(matrix), .at(start + step), .span(j, 0)], shape: [width], limits: [isPart ? columns - j : nil])
+        panels.store(row, [.at((j - first) / width), .at(step), .span(b.index(0), 0)])
+      }
+    }
+  }
+
+  /// Blocks of `width · lanes`, transposed in registers.
+  private func transposing(
+    _ panels: TileBuffer, _ matrix: Tile, _ start: Tile, _ count: Tile, _ first: Tile, _ column: Tile, _ end: Tile,
+    _ isPart: Bool
+  ) {
+    let whole = count / lanes * lanes
+    b.loop(from: column, to: end, step: width) { j in
+      func move(_ step: Tile, limit: Tile?) {
+        let block = from.load(
+          [.at(matrix), .span(start + step, 1), .span(j, 0)], shape: [width, lanes],
+          limits: [isPart ? columns - j : nil, limit])
+        panels.store(
+          block.transpose([1, 0]), [.at((j - first) / width), .span(step, 0), .span(b.index(0), 1)],
+          limits: [limit, nil])
+      }
+      b.loop(to: whole, step: lanes) { move($0, limit: nil) }
+      b.when(whole.less(count)) { move(whole, limit: count - whole) }
+    }
+  }
+}
+
 extension TileBuilder {
   /// A phase that packs a matrix known only at run time as `packing` says: a panel an iteration.
   /// - Parameters:

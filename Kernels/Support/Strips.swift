@@ -149,7 +149,7 @@ extension TileBuilder {
   }
 }
 
-private func greatestPowerOfTwo(dividing n: Int, atMost limit: Int) -> Int {
+func greatestPowerOfTwo(dividing n: Int, atMost limit: Int) -> Int {
   n == 0 ? limit : min(limit, n & -n)
 }
 

@@ -8,6 +8,7 @@ public enum KernelFamily: String, CaseIterable, Sendable {
   case skinnyMatmul = "skinny-matmul"
   case plainMatmul = "plain-matmul"
   case convolution, winograd, depthwise
+  case rowConvolution = "row-convolution"
   case attention
   case decodeAttention = "decode-attention"
   case normalization, reduction, elementwise, copy, pad, pool, resize, gather, scatter, scan, sort
@@ -26,6 +27,7 @@ public enum KernelFamily: String, CaseIterable, Sendable {
     case .convolution: [ConvolutionCase.random(.general, &g).kernelCase(&g)]
     case .winograd: [ConvolutionCase.random(.winograd, &g).kernelCase(&g)]
     case .depthwise: [ConvolutionCase.random(.depthwise, &g).kernelCase(&g)]
+    case .rowConvolution: [ConvolutionCase.random(.rows, &g).kernelCase(&g)]
     case .attention: [AttentionCase.random(decode: false, &g).kernelCase(&g)]
     case .decodeAttention: [AttentionCase.random(decode: true, &g).kernelCase(&g)]
     case .normalization: [NormalizationCase.random(&g).kernelCase(&g)]

@@ -5,12 +5,14 @@ import TensorTypes
 import Testing
 
 @Suite struct ConvolutionTests {
-  /// - Parameter winograd: whether to check Winograd's kernels, or every other.
-  private func check(_ c: ConvolutionCase, knobs: [Knobs] = [], winograd: Bool = false) throws {
+  /// - Parameter kernel: which to check; nil: all but Winograd's.
+  private func check(_ c: ConvolutionCase, knobs: [Knobs] = [], kernel: String? = nil) throws {
     let seed = freshSeed()
     var generator = SeededGenerator(seed: seed)
     var kernelCase = c.kernelCase(&generator)
-    kernelCase.includes = { ($0.name == "convolution.winograd") == winograd }
+    kernelCase.includes = { template in
+      kernel.map { $0 == template.name } ?? (template.name != "convolution.winograd")
+    }
     try KernelsTests.check(kernelCase, seed: seed, knobs: knobs)
   }
 
@@ -47,7 +49,7 @@ import Testing
       knobs: [
         ["m": m, "mr": 3, "nr": 8, "tiles": 2, "panels": 2, "nc": 3, "unroll": 2, "prefetch": 2],
         ["m": m, "mr": 6, "nr": 8, "tiles": 1, "panels": 1, "nc": 1, "unroll": 4, "prefetch": 0],
-      ], winograd: true)
+      ], kernel: "convolution.winograd")
   }
 
   @Test(arguments: [
@@ -61,4 +63,38 @@ import Testing
     ConvolutionCase([4, 4, 7], 6, 6, window: [3, 3, 3], pad: 1, groups: 6),
   ])
   func depthwise(_ c: ConvolutionCase) throws { try check(c) }
+
+  /// With channels first: whole tiles of rows and parts of them, columns in several blocks, residues of strides, groups,
+  /// several channels, several outputs of a group at once, and depth.
+  @Test(arguments: [
+    rowCase([9, 37], 5, 5, window: [3, 3], pad: 1, groups: 5),
+    rowCase([8, 16], 3, 3, window: [3, 3], stride: 2, pad: 1, groups: 3),
+    rowCase([21, 50], 2, 2, window: [7, 7], pad: 3, groups: 2),
+    rowCase([9, 40], 4, 4, window: [5, 5], dilation: 2, pad: 4, groups: 4, isSymbolic: true),
+    rowCase([70], 3, 3, window: [4], stride: 3, pad: 2, groups: 3),
+    rowCase([33], 2, 2, window: [3], pad: -2, groups: 2),
+    rowCase([9, 19], 6, 9, window: [3, 3], pad: 1, groups: 3, wIsConstant: false),
+    rowCase([10, 24], 8, 8, window: [3, 3], stride: 2, pad: 1, groups: 2),
+    rowCase([3, 4, 18], 4, 6, window: [2, 3, 3], pad: 1, groups: 2), rowCase([5, 9], 7, 4, window: [3, 3], pad: 1),
+    rowCase([1, 1], 2, 2, window: [3, 3], pad: 1, groups: 2),
+    rowCase([4, 6], 2, 2, window: [3, 3], pad: 3, groups: 2),
+  ])
+  func rows(_ c: ConvolutionCase) throws {
+    try check(
+      c,
+      knobs: [
+        ["outputs": 1, "rows": 2, "vectors": 2, "tileH": 3, "tileW": 16],
+        ["outputs": 1, "rows": 4, "vectors": 1, "tileH": 4, "tileW": 32],
+      ], kernel: "convolution.rows")
+  }
+}
+
+/// A convolution of tensors with channels first.
+private func rowCase(
+  _ space: [Int], _ channels: Int, _ outputs: Int, window: [Int], stride: Int = 1, dilation: Int = 1, pad: Int = 0,
+  groups: Int = 1, isSymbolic: Bool = false, wIsConstant: Bool = true
+) -> ConvolutionCase {
+  ConvolutionCase(
+    space, channels, outputs, window: window, stride: stride, dilation: dilation, pad: pad, groups: groups,
+    channelsLast: false, resultChannelsLast: false, isSymbolic: isSymbolic, wIsConstant: wIsConstant)
 }

@@ -51,6 +51,15 @@ import Testing
       for (m, n, k) in [(19, 50, 100), (8, 24, 48), (9, 25, 49), (1, 1, 25)] {
         try check(m: m, n: n, k: k, batch: 1, bIsConstant: true, transposed: false, isSymbolic: m == 19, knobs: [knobs])
       }
+      // b of run time: in place or packed by each task.
+      var runTime = knobs
+      for packsB in [0, 1] {
+        runTime["packB"] = packsB
+        for (m, n, k) in [(19, 50, 100), (8, 24, 48), (1, 25, 25)] {
+          try check(
+            m: m, n: n, k: k, batch: 2, bIsConstant: false, transposed: n == 50, isSymbolic: m == 8, knobs: [runTime])
+        }
+      }
     }
   }
 }

@@ -10,12 +10,10 @@ extension Planner {
     let rank = x.view.rank
     let order = Self.spaceOrder(rank, op.layout)
     let output = complete(node)
-    let isPlain =
-      op.groups == 1 && w.view.shape.dropFirst(2).allSatisfy { $0 == 1 } && op.strides.allSatisfy { $0 == 1 }
-      && (op.padsBefore + op.padsAfter).allSatisfy { $0 == 0 }
-    if isPlain, try emitPointwise(node, x.transposed(order), w, output, order) { return }
+    if op.isProduct(w.view.shape), try emitPointwise(node, x.transposed(order), w, output, order) { return }
     let arranged = try epilogue(node, output) { $0.permuted(order) }!
-    let input = withChannelsReadable(x.transposed(order), channelsPerGroup: w.view.shape[1], node)
+    let input = withChannelsReadable(
+      x.transposed(order), channelsPerGroup: w.view.shape[1], output.transposed(order), node)
     let workload = ConvolutionWorkload(
       x: input.view, w: Self.convolutionWeights(w.view, groups: op.groups), wIsConstant: tensor(w) != nil,
       strides: op.strides, dilations: op.dilations, padsBefore: op.padsBefore, groups: op.groups,
@@ -24,9 +22,14 @@ extension Planner {
   }
 
   /// With a channel a group there is no sum over channels to fill vectors with: they hold channels instead, which must
-  /// lie side by side. Otherwise a copy of the input's part under a task is made in any case.
-  private mutating func withChannelsReadable(_ x: Placement, channelsPerGroup: Dim, _ node: NodeID) -> Placement {
-    guard channelsPerGroup == 1, x.view.strides.last != 1, x.view.shape.last != 1 else { return x }
+  /// lie side by side, or positions of a row, if those do in input and output. Otherwise a copy of the input's part under
+  /// a task is made in any case.
+  private mutating func withChannelsReadable(
+    _ x: Placement, channelsPerGroup: Dim, _ output: Placement, _ node: NodeID
+  ) -> Placement {
+    guard channelsPerGroup == 1, x.view.strides.last != 1, x.view.shape.last != 1, !hasRows(x.view, output.view) else {
+      return x
+    }
     return dense(x, origin: graph[node].origin)
   }
 
@@ -39,11 +42,15 @@ extension Planner {
       strides: [w.strides[0] * outputs] + taps.map { w.strides[$0] } + [w.strides[1], w.strides[0]])
   }
 
-  /// A convolution of one tap: a matrix product of positions by channels.
+  /// A convolution of one tap: a matrix product of positions by channels; of outputs by channels where positions, not
+  /// channels, lie side by side in x and in the result.
   private mutating func emitPointwise(
     _ node: NodeID, _ x: Placement, _ w: Placement, _ output: Placement, _ order: [Int]
   ) throws -> Bool {
     let rank = x.view.rank
+    if hasRows(x.view, output.transposed(order).view), try emitTransposedPointwise(node, x, w, output, order) {
+      return true
+    }
     let all: (View) -> View? = { $0.collapsing(0..<rank - 1).map { $0.insertingBatch() } }
     let images: (View) -> View? = { $0.collapsing(1..<rank - 1) }
     for collapse in [all, images] {
@@ -60,6 +67,30 @@ extension Planner {
     return false
   }
 
+  /// `y[n, o, p] = Σ w[o, c] · x[n, c, p]`
+  private mutating func emitTransposedPointwise(
+    _ node: NodeID, _ x: Placement, _ w: Placement, _ output: Placement, _ order: [Int]
+  ) throws -> Bool {
+    let rank = x.view.rank
+    let arrange: (View) -> View? = { $0.collapsing(1..<rank - 1).map { $0.permuted([0, 2, 1]) } }
+    guard let b = arrange(x.view), let arranged = try epilogue(node, output, { arrange($0.permuted(order)) }) else {
+      return false
+    }
+    let a = View(
+      w.view.element, [b.shape[0], w.view.shape[0], w.view.shape[1]],
+      strides: [0, w.view.strides[0], w.view.strides[1]])
+    let workload = MatmulWorkload(a: a, b: b, bIsConstant: false, epilogue: arranged.epilogue)
+    emit(.matmul(workload), [w, x] + arranged.operands, output, origins: origins(node))
+    return true
+  }
+
+  /// Whether neighbours along the last space dimension lie side by side in both, of dimensions n, space…, channel, and
+  /// channels do not.
+  private func hasRows(_ x: View, _ y: View) -> Bool {
+    let row = x.rank - 2
+    return [x, y].allSatisfy { $0.strides[row] == 1 && $0.strides[row + 1] != 1 }
+  }
+
   // MARK: Transposed
 
   /// Output positions that are equal modulo the strides take part in the same taps: each such phase is an ordinary
@@ -70,7 +101,8 @@ extension Planner {
     let order = Self.spaceOrder(x.view.rank, op.layout)
     let output = complete(node)
     let input = withChannelsReadable(
-      x.transposed(order), channelsPerGroup: w.view.shape[0].divided(exactlyBy: Dim(op.groups)) ?? 0, node)
+      x.transposed(order), channelsPerGroup: w.view.shape[0].divided(exactlyBy: Dim(op.groups)) ?? 0,
+      output.transposed(order), node)
     let arranged = try epilogue(node, output) { $0.permuted(order) }!
     var choices: [[SubpixelPhase]] = [[]]
     for d in op.strides.indices {
@@ -116,6 +148,14 @@ extension Planner {
       strides: [channels * strides[0]] + phases.enumerated().map { Dim($1.tapStep) * strides[2 + $0] }
         + [strides[0], strides[1]])
     return result
+  }
+}
+
+extension Convolve {
+  /// Whether it takes one tap, of every position: a matrix product.
+  func isProduct(_ weights: Shape) -> Bool {
+    groups == 1 && weights.dropFirst(2).allSatisfy { $0 == 1 } && strides.allSatisfy { $0 == 1 }
+      && (padsBefore + padsAfter).allSatisfy { $0 == 0 }
   }
 }
 

@@ -57,16 +57,30 @@ extension Planner {
   /// Decides where results go that must lie in a certain place: the graph's outputs, pieces of concatenations.
   mutating func chooseHomes() {
     for (i, output) in graph.outputs.enumerated() {
-      // Through reshapes back to what a kernel computes.
-      var value = output.value
-      while let node = graph.producer(value), graph[node].op is Reshape { value = graph[node].operands[0]! }
+      // Through reshapes back to what a kernel computes; through transposes to one that writes its results so.
+      var (value, views) = (output.value, [NodeID]())
+      while let node = graph.producer(value), graph[node].op is Reshape || graph[node].op is Transpose {
+        views.append(node)
+        value = graph[node].operands[0]!
+      }
+      if views.contains(where: { graph[$0].op is Transpose }), !isWrittenByRows(value) { continue }
       guard isComputedByKernel(value), homes[value] == nil, isKnown(graph.type(output.value).shape, before: value)
       else { continue }
       if graphNumber == 0 {
-        homes[value] = newStorage(graph.type(value), .output(i))
+        guard source(of: Placement(storage: 0, offset: 0, view: View(graph.type(output.value))), views) != nil else {
+          continue
+        }
+        homes[value] = source(of: newStorage(graph.type(output.value), .output(i)), views)
       } else if let place = wantedPlaces[i], place.view.shape == graph.type(output.value).shape {
-        homes[value] = place.reshaped(graph.type(value).shape)
+        homes[value] = source(of: place, views)
       }
+    }
+    for id in graph.nodeIDs {
+      guard graph[id].op is Transpose else { continue }
+      let value = graph[id].operands[0]!
+      let type = graph.type(graph[id].results[0])
+      guard homes[value] == nil, isWrittenByRows(value), isKnown(type.shape, before: value) else { continue }
+      homes[value] = source(of: newStorage(type), [id])
     }
     // From the last to the first: of concatenations that share pieces the longest, which comes last, decides.
     for id in graph.nodeIDs.reversed() {
@@ -89,6 +103,31 @@ extension Planner {
         homes[operand] = piece
       }
     }
+  }
+
+  /// Where a value lies that, seen through reshapes and transposes (the last first), lies at `place`.
+  private func source(of place: Placement, _ views: [NodeID]) -> Placement? {
+    views.reduce(Optional(place)) { place, node in
+      let source = graph.type(graph[node].operands[0]!).shape
+      if let op = graph[node].op as? Transpose { return place?.transposed(op.permutation.inverted) }
+      return place?.reshaped(source)
+    }
+  }
+
+  /// Whether the kernel that computes `value` with channels last had better write it with channels first, as it is read
+  /// once, through a transpose: a convolution whose input lies with channels first, and that is a product which can be
+  /// taken either way round, or has groups too narrow to fill vectors with channels.
+  private func isWrittenByRows(_ value: ValueID) -> Bool {
+    guard uses[value.index].count == 1, !graph.outputs.contains(where: { $0.value == value }),
+      let producer = graph.producer(value)
+    else { return false }
+    let node = epilogues.first { $0.value == producer }?.key ?? producer
+    guard let op = graph[node].op as? Convolve, op.layout == .channelsLast,
+      let input = graph.producer(operand(node, 0)), let transpose = graph[input].op as? Transpose
+    else { return false }
+    let weights = graph.type(operand(node, 1)).shape
+    let isNarrow = op.groups > 1 && (weights[0].constant ?? .max) / op.groups <= lanes
+    return (isNarrow || op.isProduct(weights)) && transpose == .toChannelsLast(rank: weights.count)
   }
 
   func pieces(of whole: Placement, _ op: Concat, _ operands: [ValueID]) -> [Placement] {

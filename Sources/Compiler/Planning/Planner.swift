@@ -15,6 +15,8 @@ struct Planner {
   let graphNumber: Int
   let tree: GraphTree
   let machine: Machine
+  /// f32 elements of a vector.
+  var lanes: Int { machine.lanes }
   let templates: [any KernelTemplate]
   let uses: [[NodeID]]
   /// Of a workload and its default the kernel that measuring found to be better, if any did.

@@ -13,12 +13,15 @@ public struct ConvolutionCase: Sendable {
   public var after: [Int]
   public var groups = 1
   public var channelsLast = true
+  /// The result's layout.
+  public var resultChannelsLast = true
   public var isSymbolic = false
   public var wIsConstant = true
 
   public init(
     _ space: [Int], _ channels: Int, _ outputs: Int, window: [Int], stride: Int = 1, dilation: Int = 1, pad: Int = 0,
-    groups: Int = 1, channelsLast: Bool = true, isSymbolic: Bool = false, wIsConstant: Bool = true
+    groups: Int = 1, channelsLast: Bool = true, resultChannelsLast: Bool = true, isSymbolic: Bool = false,
+    wIsConstant: Bool = true
   ) {
     (self.space, self.channels, self.outputs, self.window) = (space, channels, outputs, window)
     strides = space.map { _ in stride }
@@ -26,10 +29,11 @@ public struct ConvolutionCase: Sendable {
     before = space.map { _ in pad }
     after = space.map { _ in pad }
     (self.groups, self.channelsLast, self.isSymbolic) = (groups, channelsLast, isSymbolic)
+    self.resultChannelsLast = resultChannelsLast
     self.wIsConstant = wIsConstant
   }
 
-  public enum Kind: Sendable { case general, winograd, depthwise }
+  public enum Kind: Sendable { case general, winograd, depthwise, rows }
 
   public static func random(_ kind: Kind, _ g: inout SeededGenerator) -> ConvolutionCase {
     let rank = g.pick(1, 2, 2, 2, 3)
@@ -56,6 +60,12 @@ public struct ConvolutionCase: Sendable {
       c.window = (0..<rank).map { _ in g.pick(1, 2, 3, 3, 5, 7) }
       c.strides = (0..<rank).map { _ in g.pick(1, 1, 2) }
       c.dilations = (0..<rank).map { _ in g.pick(1, 1, 1, 2) }
+    case .rows:
+      let groups = g.pick(1, 2, 3, 5)
+      c = ConvolutionCase([], groups * g.pick(1, 1, 2, 3, 9), groups * g.size(1...6), window: [], groups: groups)
+      c.window = (0..<rank).map { _ in g.pick(1, 2, 3, 3, 5, 7) }
+      c.strides = (0..<rank).map { _ in g.pick(1, 1, 1, 2, 3) }
+      c.dilations = (0..<rank).map { _ in g.pick(1, 1, 1, 2) }
     }
     (c.before, c.after) = (c.window.map { g.size(-1...($0 / 2 + 1)) }, c.window.map { g.size(-1...($0 / 2 + 1)) })
     c.space = (0..<rank).map { d in
@@ -63,7 +73,9 @@ public struct ConvolutionCase: Sendable {
       let least = (c.window[d] - 1) * c.dilations[d] + 1 - c.before[d] - c.after[d]
       return max(1, least, g.edge([4, 6, 8], most: most))
     }
-    (c.channelsLast, c.isSymbolic) = (g.flip(0.7), g.flip(0.3))
+    if kind == .rows, rank < 3 { c.space[rank - 1] = max(c.space[rank - 1], g.edge([8, 16], most: 75)) }
+    (c.channelsLast, c.isSymbolic) = (kind != .rows && g.flip(0.7), g.flip(0.3))
+    c.resultChannelsLast = kind != .rows && (c.channelsLast || g.flip(0.7))
     c.wIsConstant = kind == .winograd || g.flip(0.8)
     return c
   }
@@ -87,7 +99,11 @@ public struct ConvolutionCase: Sendable {
     let w = View(
       .float32, [Dim(groups)] + window.map { Dim($0) } + [Dim(perGroup), Dim(outPerGroup)],
       strides: [Dim(outPerGroup * perGroup * taps)] + tapStrides + [Dim(taps), Dim(perGroup * taps)])
-    let (epilogue, finish) = sampleEpilogue(View(.float32, [2] + outer + [Dim(outputs)]))
+    let result: View =
+      resultChannelsLast
+      ? View(.float32, [2] + outer + [Dim(outputs)])
+      : .transposed(.float32, [2, Dim(outputs)] + outer, [0] + Array(2..<rank + 2) + [1])
+    let (epilogue, finish) = sampleEpilogue(result)
     let workload = ConvolutionWorkload(
       x: x, w: w, wIsConstant: wIsConstant, strides: strides, dilations: dilations, padsBefore: before,
       groups: groups, epilogue: epilogue)

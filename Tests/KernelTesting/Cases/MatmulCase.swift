@@ -7,7 +7,7 @@ public func productTolerance(_ count: Int, _ magnitude: Double) -> Double {
   Double(count + 4) * 0x1p-24 * (magnitude + 4)
 }
 
-/// bias per column, residual, and a scalar: y = max(acc + bias + residual, low)
+/// bias per column, residual in the output's layout, and a scalar: y = max(acc + bias + residual, low)
 public func sampleEpilogue(_ output: View) -> (Epilogue, (Double, [Double]) -> Double) {
   let shape = output.shape
   let bias = View(.float32, shape, strides: [Dim](repeating: 0, count: shape.count - 1) + [1])
@@ -17,7 +17,8 @@ public func sampleEpilogue(_ output: View) -> (Epilogue, (Double, [Double]) -> D
     return e.binary(.maximum, sum, e.input(3))
   }
   return (
-    Epilogue(expression: expression, operands: [bias, View(.float32, shape), scalar], output: output),
+    Epilogue(
+      expression: expression, operands: [bias, View(.float32, shape, strides: output.strides), scalar], output: output),
     { max($0 + $1[0] + $1[1], $1[2]) }
   )
 }

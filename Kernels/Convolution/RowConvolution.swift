@@ -1,0 +1,226 @@
+import TensorTypes
+import TileIR
+
+/// y[o, p] = epilogue(Σ over channels c and taps t of w[o, c, t] · x[c, p·stride + t·dilation − pad]), x and y with
+/// positions of a row side by side.
+///
+/// For the convolutions that channels last serves badly: few output channels in a group, so that vectors of channels
+/// stay half empty, or one (depthwise) on tensors that lie with channels first and would have to be copied twice. Vectors
+/// run along the row, weights are broadcast. A task copies the part of x that it needs to local memory, with its border
+/// of zeros and each residue of the columns modulo the stride by itself: then every tap's vector is one load, wherever
+/// it begins, and nothing is masked. The taps of a plane are written out, so that rows of a tile share loads.
+struct RowConvolution: KernelTemplate {
+  let name = "convolution.rows"
+
+  func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
+    guard case .convolution(let given) = workload, given.x.element == .float32, given.w.element == .float32,
+      (1...3).contains(given.strides.count), given.w.shape.allSatisfy({ $0.constant != nil })
+    else { return nil }
+    let w = given.withThreeDimensions
+    guard w.x.strides[3] == 1, w.epilogue.output.strides[3] == 1, w.w.shape[2].constant! * w.w.shape[3].constant! <= 121
+    else { return nil }
+    let perGroup = w.w.shape[5].constant!
+    return KnobSpace([
+      ("outputs", [1, 2, 3, 4, 6].filter { perGroup % $0 == 0 }), ("rows", [1, 2, 3, 4, 6]), ("vectors", [1, 2, 3, 4]),
+      ("tileH", [1, 2, 4, 6, 7, 8, 12, 14, 16, 24, 28, 32, 56]), ("tileW", [16, 32, 64, 128, 256, 512]),
+    ]) { knobs in
+      let sums = knobs["outputs"] * knobs["rows"] * knobs["vectors"]
+      return sums + knobs["vectors"] + 1 <= machine.vectorRegisters
+    }
+  }
+
+  /// Sums fill the registers: rows of one output, which share x's vectors, or outputs side by side, which do so too. The
+  /// rectangle is as large as lets its patch stay in half of the level-1 cache, or of level 2 where channels are many.
+  func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
+    guard case .convolution(let given) = workload else { preconditionFailure("a convolution") }
+    let w = given.withThreeDimensions
+    let outputs = [4, 3, 2, 1].first { w.w.shape[5].constant! % $0 == 0 }!
+    let (height, width) = (w.epilogue.output.shape[2].constant, w.epilogue.output.shape[3].constant ?? 256)
+    let sums = machine.vectorRegisters - 4
+    let fitting = max(1, (width + machine.lanes - 1) / machine.lanes)
+    let vectors = outputs == 1 ? 1 : max(1, min(3, sums / outputs, fitting))
+    let mostRows = outputs == 1 ? 4 : max(1, min(2, sums / (outputs * vectors)))
+    let rows = height.map { h in (1...mostRows).last { h % $0 == 0 || $0 == 1 }! } ?? mostRows
+    var shape = PatchShape(w, tileH: rows, tileW: min(width, outputs == 1 ? 512 : 256))
+    let level1 = machine.cacheBytes[0] / 2 / 4
+    let budget = shape.elements > level1 ? machine.cacheBytes[1] / 2 / 4 : level1
+    while shape.tileW > 4 * machine.lanes, shape.elements > budget { shape.tileW = (shape.tileW + 1) / 2 }
+    shape.tileW = max(shape.tileW, min(width, vectors * machine.lanes))
+    while shape.tileH < min(height ?? 64, 64), shape.withTileH(shape.tileH + rows).elements <= budget {
+      shape.tileH += rows
+    }
+    return ["outputs": outputs, "rows": rows, "vectors": vectors, "tileH": shape.tileH, "tileW": shape.tileW]
+  }
+
+  /// Multiplications at two a cycle, most of the time; a load and a store for each vector of the patch.
+  func estimate(for workload: Workload, knobs: Knobs, on machine: Machine) -> Double {
+    guard case .convolution(let given) = workload else { preconditionFailure("a convolution") }
+    let w = given.withThreeDimensions
+    let width = w.epilogue.output.shape[3].estimate
+    let vectors = (width + machine.lanes - 1) / machine.lanes * (w.positions / max(1, width))
+    let depth = w.w.shape[1..<5].product.estimate
+    let perGroup = w.w.shape[5].constant!
+    let shape = PatchShape(w, tileH: knobs["tileH"], tileW: min(knobs["tileW"], width))
+    let copied = Double(shape.elements) / Double(machine.lanes * shape.tileH * shape.tileW) * Double(w.positions)
+    let sums = knobs["outputs"] * knobs["rows"] * knobs["vectors"]
+    let share = sums >= 8 ? 0.8 : sums >= 4 ? 0.7 : 0.4
+    return Double(w.groups) * (Double(vectors * perGroup * depth) / 2 / share + 1.5 * copied)
+  }
+
+  func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
+    guard case .convolution(let w) = workload else { preconditionFailure("a convolution") }
+    return RowConvolutionProgram(w.withThreeDimensions, knobs, machine).build()
+  }
+}
+
+/// The part of a group's channels under a rectangle of `tileH · tileW` output positions.
+struct PatchShape {
+  let (strides, dilations, taps): ([Int], [Int], [Int])
+  let channels: Int
+  var (tileH, tileW): (Int, Int)
+
+  /// - Parameter w: with three space dimensions.
+  init(_ w: ConvolutionWorkload, tileH: Int, tileW: Int) {
+    (strides, dilations) = (w.strides, w.dilations)
+    taps = (1...3).map { w.w.shape[$0].constant! }
+    channels = w.w.shape[4].constant!
+    (self.tileH, self.tileW) = (tileH, tileW)
+  }
+
+  func withTileH(_ height: Int) -> PatchShape {
+    var copy = self
+    copy.tileH = height
+    return copy
+  }
+
+  /// Rows of one plane.
+  var height: Int { (tileH - 1) * strides[1] + (taps[1] - 1) * dilations[1] + 1 }
+  /// Columns of one residue modulo the stride.
+  var places: Int { tileW + (taps[2] - 1) * dilations[2] / strides[2] }
+  var planes: Int { channels * taps[0] }
+  var elements: Int { planes * height * strides[2] * places }
+}
+
+private struct RowConvolutionProgram {
+  let w: ConvolutionWorkload
+  let shape: PatchShape
+  let (outputs, rows, vectors): (Int, Int, Int)
+  let lanes: Int
+  let b = TileBuilder("convolution")
+  let x, weights: TileBuffer
+  let result: EpilogueBuffers
+  /// Output channels of a group.
+  let perGroup: Int
+
+  init(_ w: ConvolutionWorkload, _ knobs: Knobs, _ machine: Machine) {
+    self.w = w
+    lanes = machine.lanes
+    (outputs, rows, vectors) = (knobs["outputs"], knobs["rows"], knobs["vectors"])
+    let size = w.epilogue.output.shape
+    shape = PatchShape(
+      w, tileH: min(knobs["tileH"], size[2].constant.map { max(1, $0) } ?? .max),
+      tileW: min(knobs["tileW"], size[3].constant.map { max(1, $0) } ?? .max))
+    perGroup = w.w.shape[5].constant!
+    x = b.parameter("x", .input, w.x.buffer)
+    weights = b.parameter("w", .input, w.w.buffer)
+    let (operands, y) = b.parameters(w.epilogue)
+    result = EpilogueBuffers(epilogue: w.epilogue, operands: operands, output: y)
+  }
+
+  /// Where a task stands: image, group, and its rectangle's first output position and size.
+  private struct Task {
+    var n, group, d, h, v, height: Tile
+    var columns: Span
+    var patch: TileBuffer
+  }
+
+  func build() -> TileProgram {
+    let size = w.epilogue.output.shape
+    let work = shape.tileH * shape.tileW * perGroup * shape.taps.reduce(shape.channels, *)
+    let extents = [
+      b.size(size[0]), b.index(w.groups), b.size(size[1]), b.size(size[2]).ceilDivided(by: shape.tileH),
+      b.size(size[3]).ceilDivided(by: shape.tileW),
+    ]
+    b.parallel(extents, grain: max(1, 65_536 / max(1, work))) { i in task(i[0], i[1], i[2], i[3], i[4]) }
+    return b.finish()
+  }
+
+  private func task(_ n: Tile, _ group: Tile, _ d: Tile, _ row: Tile, _ column: Tile) {
+    let size = w.epilogue.output.shape
+    let (h, v) = (row * shape.tileH, column * shape.tileW)
+    let isWhole = size[3].constant.map { $0 % shape.tileW == 0 } ?? false
+    let width = isWhole ? b.index(shape.tileW) : (b.size(size[3]) - v).minimum(b.index(shape.tileW))
+    let fits = size[2].constant.map { $0 % shape.tileH == 0 } ?? false
+    let height = fits ? b.index(shape.tileH) : (b.size(size[2]) - h).minimum(b.index(shape.tileH))
+    let patch = b.allocate(
+      BufferType(
+        .float32,
+        [Dim(shape.planes), Dim(shape.height), Dim(w.strides[2]), Dim(shape.places + lanes)], space: .local))
+    let task = Task(
+      n: n, group: group, d: d, h: h, v: v, height: height,
+      columns: Span(
+        b.index(0), width, length: isWhole ? shape.tileW : nil,
+        multiple: size[3].constant.map { greatestPowerOfTwo(dividing: $0, atMost: lanes) } ?? 1), patch: patch)
+    RowPatch(w: w, shape: shape, lanes: lanes, b: b, x: x).copy(
+      to: patch, n: n, group: group, at: [d, h, v], height: height)
+    b.loop(to: b.index(perGroup), step: outputs) { output in
+      // Rows in tiles, then those that are left one by one.
+      let together = fits && shape.tileH % rows == 0 ? height : height / rows * rows
+      b.loop(to: together, step: rows) { strips(task, output, $0, rows) }
+      if rows > 1, !(fits && shape.tileH % rows == 0) {
+        b.loop(from: together, to: height) { strips(task, output, $0, 1) }
+      }
+    }
+  }
+
+  private func strips(_ task: Task, _ output: Tile, _ row: Tile, _ rows: Int) {
+    b.strips(task.columns, lanes: lanes, vectors: vectors) { strip in
+      let sum = sum(task, output, row, rows, strip)
+      let (channel, h, v) = (task.group * perGroup + output, task.h + row, task.v + strip.start)
+      if outputs == 1 {
+        result.store(
+          sum.reshape([rows, strip.count]), [.at(task.n), .at(task.d), .span(h, 0), .span(v, 1), .at(channel)],
+          limits: [nil, strip.limit], in: b)
+      } else {
+        result.store(
+          sum, [.at(task.n), .at(task.d), .span(h, 1), .span(v, 2), .span(channel, 0)],
+          limits: [nil, nil, strip.limit],
+          in: b)
+      }
+    }
+  }
+
+  /// Sums of `outputs · rows · strip` results.
+  private func sum(_ task: Task, _ output: Tile, _ row: Tile, _ rows: Int, _ strip: Strip) -> Tile {
+    let zero = b.constant(0, .float32, [outputs, rows, strip.count])
+    if shape.planes == 1 { return adding(task, output, row, rows, strip, channel: b.index(0), depth: b.index(0), zero) }
+    return b.loop(to: b.index(shape.planes), carrying: [zero]) { plane, sums in
+      let (channel, depth) = (plane / shape.taps[0], plane % shape.taps[0])
+      return [adding(task, output, row, rows, strip, channel: channel, depth: depth, sums[0])]
+    }[0]
+  }
+
+  /// Adds the taps of one plane. Column by column: the rows of x under a tile's rows and a column's taps are few enough to
+  /// stay in registers.
+  private func adding(
+    _ task: Task, _ output: Tile, _ row: Tile, _ rows: Int, _ strip: Strip, channel: Tile, depth: Tile, _ sums: Tile
+  ) -> Tile {
+    let plane = channel * shape.taps[0] + depth
+    var sums = sums
+    for tw in 0..<shape.taps[2] {
+      let offset = tw * w.dilations[2]
+      for th in 0..<shape.taps[1] {
+        let factors = weights.load(
+          [.at(task.group), .at(depth), .at(b.index(th)), .at(b.index(tw)), .at(channel), .span(output, 0)],
+          shape: [outputs, 1, 1])
+        let values = task.patch.load(
+          [
+            .at(plane), .span(row * w.strides[1] + th * w.dilations[1], 1, step: w.strides[1]),
+            .at(b.index(offset % w.strides[2])), .span(strip.start + offset / w.strides[2], 2),
+          ], shape: [1, rows, strip.count], limits: [nil, nil, strip.limit])
+        sums = values.broadcast(to: sums.shape).fma(factors, sums)
+      }
+    }
+    return sums
+  }
+}
