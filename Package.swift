@@ -87,7 +87,9 @@ let package = Package(
       swiftSettings: settings),
     .testTarget(
       name: "EndToEndTests",
-      dependencies: ["Compiler", "GraphIR", "LLVMBackend", "TensorTypes", "TesseraRuntime"], swiftSettings: settings),
+      dependencies: ["Compiler", "GraphIR", "LLVMBackend", "ONNXImport", "TensorTypes", "TesseraRuntime"],
+      exclude: ["Fixtures"],
+      swiftSettings: settings),
     .testTarget(name: "TuningDBTests", dependencies: ["TuningDB", "TensorTypes"], swiftSettings: settings),
     .testTarget(
       name: "AutotunerTests",

@@ -243,6 +243,10 @@ public struct WeightPacking: Hashable, Sendable, Codable {
   /// One a dimension of k: `[new size][size]`, nil to leave it as it is. Empty: none is transformed. Computed in double
   /// precision and rounded once.
   public var transforms: [[[Double]]?] = []
+  /// Bits of a signed code, of which `32 / codeBits` steps of k share a word of the panel (i32), each plus half of its
+  /// range, the first step in the lowest bits: `[batch, ⌈N/width⌉, ⌈K · codeBits / 32⌉, width]`. nil: an element is an
+  /// element.
+  public var codeBits: Int?
 
   public init(source: View, width: Int, element: ElementType) {
     precondition(source.rank >= 3, "dimensions batch, k…, n")
@@ -254,8 +258,8 @@ public struct WeightPacking: Hashable, Sendable, Codable {
   /// A matrix that is the same for all of a batch is there once.
   public var packed: TensorType {
     let batches = source.strides[0] == 0 ? 1 : source.shape[0]
-    return TensorType(
-      element, [batches, source.shape[source.rank - 1].ceilDivided(by: Dim(width)), depth.product, Dim(width)])
+    let rows = codeBits.map { depth.product.ceilDivided(by: Dim(32 / $0)) } ?? depth.product
+    return TensorType(element, [batches, source.shape[source.rank - 1].ceilDivided(by: Dim(width)), rows, Dim(width)])
   }
 
   /// Sizes of k's dimensions in the panels.

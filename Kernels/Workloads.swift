@@ -4,21 +4,52 @@ import TensorTypes
 public struct MatmulWorkload: Hashable, Sendable, Codable {
   /// Dimensions batch, m, k.
   public var a: View
-  /// Dimensions batch, k, n.
+  /// Dimensions batch, k, n. A constant may be stored in a narrower type than a's: 16-bit floats, or i8 with `scaling`.
   public var b: View
   /// Whether `b` is a constant, so that it may be packed at compile time.
   public var bIsConstant: Bool
+  /// What b's integers stand for; nil: b is what it is.
+  public var scaling: WeightScaling?
   /// Dimensions batch, m, n.
   public var epilogue: Epilogue
 
-  public init(a: View, b: View, bIsConstant: Bool, epilogue: Epilogue) {
+  public init(a: View, b: View, bIsConstant: Bool, scaling: WeightScaling? = nil, epilogue: Epilogue) {
     self.a = a
     self.b = b
     self.bIsConstant = bIsConstant
+    self.scaling = scaling
     self.epilogue = epilogue
   }
 
-  public var operands: [View] { [a, b] + epilogue.operands }
+  public var operands: [View] { [a, b] + (scaling?.operands ?? []) + epilogue.operands }
+}
+
+/// What the integers of a constant matrix stand for: `b[k, n] = (q[k, n] − zeros[k / group, n]) · scales[k / group, n]`.
+public struct WeightScaling: Hashable, Sendable, Codable {
+  /// Bits that every q fits in, with its sign: 4 or 8.
+  public var bits: Int
+  /// Steps of k that share a scale; the last group may have fewer.
+  public var group: Int
+  /// f32, dimensions batch, ⌈k / group⌉, n.
+  public var scales: View
+  /// i8, as `scales`; nil: all are 0.
+  public var zeros: View?
+
+  public init(bits: Int, group: Int, scales: View, zeros: View?) {
+    precondition(bits == 4 || bits == 8, "codes of 4 or 8 bits")
+    (self.bits, self.group, self.scales, self.zeros) = (bits, group, scales, zeros)
+  }
+
+  public var operands: [View] { [scales] + (zeros.map { [$0] } ?? []) }
+
+  /// Groups along a k of this size.
+  public func groups(_ depth: Int) -> Int { (depth + group - 1) / group }
+
+  /// Steps of k that lie together: 8 codes of 4 bits in a word.
+  public var steps: Int { bits == 4 ? 8 : 1 }
+
+  /// Whether no word of codes is of two groups, so that it is widened with one scale.
+  public func fits(_ depth: Int) -> Bool { group >= depth || group % steps == 0 }
 }
 
 /// A convolution over any number of space dimensions.

@@ -15,6 +15,8 @@ struct MatmulProgram {
   let a: TileBuffer
   /// b in panels if it is a constant, else as it is.
   let right: TileBuffer
+  /// The panels as codes, where b is stored so.
+  let codes: CodePanels?
   let operands: [TileBuffer]
   let y: TileBuffer
   let (m, n, k): (Tile, Tile, Tile)
@@ -31,8 +33,16 @@ struct MatmulProgram {
     packedRows = (mr + machine.lanes - 1) / machine.lanes * machine.lanes
     b = TileBuilder("matmul")
     a = b.parameter("a", .input, w.a.buffer)
-    let packed = WeightPacking(source: w.b, width: knobs["nr"], element: .float32).packed
-    right = b.parameter("b", .input, w.bIsConstant ? BufferType(.float32, packed.shape) : w.b.buffer)
+    let packings = w.packings(width: knobs["nr"]).map { BufferType($0.packed.element, $0.packed.shape) }
+    right = b.parameter("b", .input, w.bIsConstant ? packings[0] : w.b.buffer)
+    if let scaling = w.scaling, let depth = w.b.shape[1].constant {
+      let scales = b.parameter("scales", .input, packings[1])
+      let zeros = packings.count > 2 ? b.parameter("zeros", .input, packings[2]) : nil
+      codes = CodePanels(
+        scaling: scaling, codes: right, scales: scales, zeros: zeros, width: knobs["nr"], depth: depth, b: b)
+    } else {
+      codes = nil
+    }
     (operands, y) = b.parameters(w.epilogue)
     (m, n, k) = (b.size(w.a.shape[1]), b.size(w.b.shape[2]), b.size(w.a.shape[2]))
     splitsK = w.a.shape[2].constant.map { knobs["kc"] < $0 } ?? (knobs["kc"] < 1 << 30)
@@ -66,6 +76,16 @@ struct MatmulProgram {
     }
   }
 
+  /// What a task makes of its operands for itself.
+  private struct Copies {
+    /// Blocks of a's rows, transposed.
+    var a: TileBuffer?
+    /// Panels of a b that is known only at run time.
+    var panels: TileBuffer?
+    /// The panel that blocks pass by, where b is stored in fewer bits.
+    var expanded: ExpandedPanel?
+  }
+
   private func task(_ batch: Tile, _ row: Tile, _ rowEnd: Tile, _ column: Tile, _ columnEnd: Tile) {
     let kc = splitsK ? knobs["kc"] : (w.a.shape[2].constant ?? 0)
     let depth: Dim = splitsK ? Dim(kc) : w.a.shape[2]
@@ -73,8 +93,10 @@ struct MatmulProgram {
     let packed =
       knobs["packA"] == 1 ? b.allocate(BufferType(.float32, [blocks, depth, Dim(packedRows)], space: .local)) : nil
     let panels = packsB ? b.allocate(PanelCopy.panels(Dim(knobs["nc"]), depth: depth, width: nr)) : nil
+    let expanded = w.isNarrow ? ExpandedPanel(depth: kc, width: nr, in: b) : nil
+    let copies = Copies(a: packed, panels: panels, expanded: expanded)
     guard splitsK else {
-      piece(batch, row, rowEnd, column, columnEnd, from: b.index(0), count: k, packed, panels, partial: nil)
+      piece(batch, row, rowEnd, column, columnEnd, from: b.index(0), count: k, copies, partial: nil)
       return
     }
     let partial = b.allocate(BufferType(.float32, [blocks, Dim(knobs["nc"]), Dim(mr), Dim(nr)], space: .local))
@@ -84,13 +106,17 @@ struct MatmulProgram {
     }
     b.loop(to: k, step: kc) { start in
       piece(
-        batch, row, rowEnd, column, columnEnd, from: start, count: (k - start).minimum(b.index(kc)), packed, panels,
+        batch, row, rowEnd, column, columnEnd, from: start, count: (k - start).minimum(b.index(kc)), copies,
         partial: partial)
     }
   }
 
-  private func forBlocks(_ row: Tile, _ rowEnd: Tile, _ column: Tile, _ columnEnd: Tile, _ body: (Tile, Tile) -> Void) {
+  private func forBlocks(
+    _ row: Tile, _ rowEnd: Tile, _ column: Tile, _ columnEnd: Tile, atPanel begin: (Tile) -> Void = { _ in },
+    _ body: (Tile, Tile) -> Void
+  ) {
     b.loop(from: column, to: columnEnd, step: nr) { j in
+      begin(j)
       b.loop(from: row, to: rowEnd, step: mr) { i in body(i, j) }
     }
   }
@@ -98,28 +124,38 @@ struct MatmulProgram {
   /// Adds the products of `count` steps of k to all blocks of a task; after the last piece, stores the results.
   private func piece(
     _ batch: Tile, _ row: Tile, _ rowEnd: Tile, _ column: Tile, _ columnEnd: Tile, from start: Tile, count: Tile,
-    _ packed: TileBuffer?, _ panels: TileBuffer?, partial: TileBuffer?
+    _ copies: Copies, partial: TileBuffer?
   ) {
-    if let packed { pack(batch, row, rowEnd, start, count, packed) }
+    if let packed = copies.a { pack(batch, row, rowEnd, start, count, packed) }
     let matrix = w.b.strides[0] == 0 ? b.index(0) : batch
-    if let panels {
+    if let panels = copies.panels {
       PanelCopy(b: b, from: right, width: nr, lanes: machine.lanes, columns: n, knownColumns: w.b.shape[2].constant)
         .copy(
           to: panels, matrix, column, columnEnd, from: start, count: count)
     }
     let zeroIndex = b.index(0)
-    forBlocks(row, rowEnd, column, columnEnd) { i, j in
+    func widen(_ j: Tile) {
+      guard let expanded = copies.expanded else { return }
+      if let codes { return expanded.fill(codes, matrix, j / nr, from: start, count: count) }
+      expanded.fill(right, matrix, j / nr, from: start, count: count)
+    }
+    forBlocks(row, rowEnd, column, columnEnd, atPanel: widen) { i, j in
       let (blockRow, blockColumn) = ((i - row) / mr, (j - column) / nr)
       let slot: [TileBuffer.Index] = [.at(blockRow), .at(blockColumn), .span(zeroIndex, 0), .span(zeroIndex, 1)]
       let initial = partial?.load(slot, shape: [mr, nr]) ?? b.constant(0, .float32, [mr, nr])
       let rows = rowIndices(i)
-      let prefetch = w.bIsConstant ? prefetch(matrix, j, start, count, blockRow) : nil
+      let prefetch = w.bIsConstant && !w.isNarrow ? prefetch(matrix, j, start, count, blockRow) : nil
       let sum = b.accumulate(initial, to: count, unroll: knobs["unroll"]) { step in
         prefetch?.advance(step, in: b)
-        if let packed { return packed.load([.at(blockRow), .at(step), .span(zeroIndex, 0)], shape: [mr, 1]) }
+        if let packed = copies.a {
+          return packed.load([.at(blockRow), .at(step), .span(zeroIndex, 0)], shape: [mr, 1])
+        }
         return a.load([.at(batch), .gather(rows, 0), .at(start + step)], shape: [mr, 1])
       } _: { step in
-        if let panels { return panels.load([.at(blockColumn), .at(step), .span(zeroIndex, 1)], shape: [1, nr]) }
+        if let expanded = copies.expanded { return expanded.row(step) }
+        if let panels = copies.panels {
+          return panels.load([.at(blockColumn), .at(step), .span(zeroIndex, 1)], shape: [1, nr])
+        }
         if w.bIsConstant {
           return right.load([.at(matrix), .at(j / nr), .at(start + step), .span(zeroIndex, 1)], shape: [1, nr])
         }

@@ -14,9 +14,7 @@ struct PackedMatmul: KernelTemplate {
   let name = "matmul.packed"
 
   func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
-    guard case .matmul(let w) = workload, w.a.element == .float32, w.b.element == .float32 else {
-      return nil
-    }
+    guard case .matmul(let w) = workload, w.a.element == .float32, w.isPackable else { return nil }
     let tiles = RegisterTile.choices(on: machine)
     return KnobSpace([
       ("mr", Set(tiles.map(\.rows)).sorted()), ("nr", Set(tiles.map(\.columns)).sorted()),
@@ -56,21 +54,46 @@ struct PackedMatmul: KernelTemplate {
       "mr": tile.rows, "nr": tile.columns, "mc": mc, "nc": nc, "kc": kc, "packA": packs ? 1 : 0, "unroll": 4,
       "prefetch": w.bIsConstant ? PanelPrefetch.blocks(passing: min(mc, w.a.shape[1].estimate / tile.rows)) : 0,
       "packB": !w.bIsConstant && w.b.strides[2] == 1 && w.a.shape[1].estimate <= 2 * tile.rows ? 0 : 1,
-      "skinnyPanels": SkinnyMatmul.panels(rows: m ?? 1, tile, panels, on: machine), "skinnyUnroll": 2,
+      "skinnyPanels": SkinnyMatmul.panels(rows: m ?? 1, tile, panels, on: machine, isCoded: w.scaling != nil),
+      "skinnyUnroll": w.scaling.map { max(1, 4 / $0.steps) } ?? 2,
     ]
   }
 
   func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?] {
     guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
-    return [nil, w.bIsConstant ? panels(w, knobs) : nil] + w.epilogue.operands.map { _ in nil }
-  }
-
-  private func panels(_ w: MatmulWorkload, _ knobs: Knobs) -> WeightPacking {
-    WeightPacking(source: w.b, width: knobs["nr"], element: .float32)
+    let constants: [WeightPacking?] = w.bIsConstant ? w.packings(width: knobs["nr"]) : [nil]
+    return [nil] + constants + w.epilogue.operands.map { _ in nil }
   }
 
   func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
     guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
     return MatmulProgram(w, knobs, machine).build()
+  }
+}
+
+extension MatmulWorkload {
+  /// Whether b is stored in fewer bits than it is computed with.
+  var isNarrow: Bool { b.element != .float32 }
+
+  /// Whether b is f32, or a constant of 16-bit floats or of codes.
+  fileprivate var isPackable: Bool {
+    switch b.element {
+    case .float32: return true
+    case .float16, .bfloat16: return bIsConstant && b.shape[1].constant != nil
+    case .int8:
+      guard bIsConstant, let scaling, let depth = b.shape[1].constant else { return false }
+      return scaling.fits(depth)
+    case .float64, .int64, .int32, .int16, .uint64, .uint32, .uint16, .uint8, .bool: return false
+    }
+  }
+
+  /// How b lies in panels, and its scales and zeros.
+  func packings(width: Int) -> [WeightPacking] {
+    guard let scaling else {
+      return [WeightPacking(source: b, width: width, element: b.element)]
+    }
+    var codes = WeightPacking(source: b, width: width, element: scaling.bits == 8 ? .int8 : .int32)
+    if scaling.bits < 8 { codes.codeBits = scaling.bits }
+    return [codes] + scaling.operands.map { WeightPacking(source: $0, width: width, element: $0.element) }
   }
 }

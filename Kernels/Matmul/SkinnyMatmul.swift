@@ -24,15 +24,21 @@ struct SkinnyMatmul {
   }
 
   /// As many panels as there are registers for sums, from two, whatever the registers, to four.
-  static func panels(rows: Int, _ tile: RegisterTile, _ count: Int, on machine: Machine) -> Int {
+  /// Codes need registers to be widened in.
+  static func panels(rows: Int, _ tile: RegisterTile, _ count: Int, on machine: Machine, isCoded: Bool) -> Int {
     let sums = min(max(1, rows), most.known) * tile.columns / machine.lanes
+    if isCoded {
+      // Besides sums and rows of codes: a mask, an element of a, a row on its way.
+      return max(1, min(4, (machine.vectorRegisters - 3) / (sums + tile.columns / machine.lanes), count))
+    }
     return max(1, min(4, max(2, (machine.vectorRegisters - 3) / sums), count))
   }
 
   /// - Parameter columns: all of them, or none.
   func phase(columns: Tile) {
     let width = together * p.nr
-    let bytes = max(1, width * (p.w.a.shape[2].constant ?? 512) * 4)
+    let bits = p.w.scaling?.bits ?? p.w.b.element.byteCount * 8
+    let bytes = max(1, width * (p.w.a.shape[2].constant ?? 512) * bits / 8)
     // Less than that costs less than waking a worker.
     let grain = max(1, 65_536 / bytes)
     b.loop(.parallel(grain: grain), to: b.size(p.w.epilogue.output.shape[0])) { batch in
@@ -46,16 +52,10 @@ struct SkinnyMatmul {
     let last = p.n.ceilDivided(by: p.nr) - 1
     let panels = (0..<together).map { (column / p.nr + $0).minimum(last) }
     let matrix = p.w.b.strides[0] == 0 ? zero : batch
-    let sums = b.loop(
-      .unrolled(by: p.knobs["skinnyUnroll"]), to: p.k,
-      carrying: panels.map { _ in b.constant(0, .float32, [rows, p.nr]) }
-    ) { step, sums in
-      let factors = p.a.load([.at(batch), .span(zero, 0), .at(step)], shape: [rows, 1])
-      return zip(sums, panels).map { sum, panel in
-        sum.addingDot(
-          factors, p.right.load([.at(matrix), .at(panel), .at(step), .span(zero, 1)], shape: [1, p.nr]))
-      }
+    let coded = p.codes.map {
+      CodedRows($0, p.a, batch: batch, rows: rows, unroll: p.knobs["skinnyUnroll"]).results(batch, matrix, panels)
     }
+    let sums = coded ?? plain(batch, matrix, panels)
     func store(isWhole: Bool) {
       for (i, sum) in sums.enumerated() {
         let first = column + i * p.nr
@@ -69,6 +69,19 @@ struct SkinnyMatmul {
       store(isWhole: true)
     } otherwise: {
       store(isWhole: false)
+    }
+  }
+
+  private var start: Tile { b.constant(0, .float32, [rows, p.nr]) }
+
+  /// A panel's block of results each, from panels of floats.
+  private func plain(_ batch: Tile, _ matrix: Tile, _ panels: [Tile]) -> [Tile] {
+    let zero = b.index(0)
+    return b.loop(.unrolled(by: p.knobs["skinnyUnroll"]), to: p.k, carrying: panels.map { _ in start }) { step, sums in
+      let factors = p.a.load([.at(batch), .span(zero, 0), .at(step)], shape: [rows, 1])
+      return zip(sums, panels).map { sum, panel in
+        sum.addingDot(factors, p.right.load([.at(matrix), .at(panel), .at(step), .span(zero, 1)], shape: [1, p.nr]))
+      }
     }
   }
 }

@@ -4,6 +4,7 @@ import TensorTypes
 /// Reads a task as a kernel engineer writes it:
 ///
 ///     matmul f32 m=4096 n=320 k=320 [batch=1] [b=constant|input]
+///     nbits f32 m=1 n=6144 k=2048 bits=4|8 [group=K] [zeros=0|1]
 ///     conv f32 c=320 h=64 w=64 o=320 [n=1] [k=3] [kw=K] [stride=1] [dilation=1] [pad=K/2] [groups=1] [layout=nchw|nhwc]
 ///     attention f32 h=8 q=4096 d=40 [n=1] [keys=Q] [causal=0|1] [kvheads=H]
 public struct OperationText {
@@ -30,13 +31,14 @@ public struct OperationText {
     let reader = Reader(kind: kind, values: values)
     switch kind {
     case "matmul": workload = try Self.matmul(reader, element)
+    case "nbits": workload = try Self.coded(reader, element)
     case "conv": workload = try Self.convolution(reader, element)
     case "attention": workload = try Self.attention(reader, element)
     default: throw Self.unknown(kind)
     }
   }
 
-  private static let kinds = ["matmul", "conv", "attention"]
+  private static let kinds = ["matmul", "nbits", "conv", "attention"]
   private static func unknown(_ kind: String) -> Failure {
     Failure(.usage, "no operation '\(kind)'; there are \(kinds.joined(separator: ", "))")
   }
@@ -86,6 +88,26 @@ public struct OperationText {
       MatmulWorkload(
         a: View(element, [batch, m, k]), b: right, bIsConstant: isConstant,
         epilogue: Epilogue(output: View(element, [batch, m, n]))))
+  }
+
+  /// A product with weights of a few bits, which lie as MatMulNBits has them: `[n, k]`.
+  private static func coded(_ r: Reader, _ element: ElementType) throws(Failure) -> Workload {
+    try r.allow(["m", "n", "k", "bits", "group", "zeros"])
+    let (m, n, k) = (Dim(try r.size("m")), try r.size("n"), try r.size("k"))
+    let (bits, group) = (Int(try r.choice("bits", ["4", "8"])) ?? 4, try r.size("group", k))
+    func matrix(_ element: ElementType, _ depth: Int) -> View {
+      View(element, [1, Dim(depth), Dim(n)], strides: [0, 1, Dim(depth)])
+    }
+    let scales = matrix(.float32, (k + group - 1) / group)
+    let zeros = try r.choice("zeros", ["0", "1"]) == "1" ? View(.int8, scales.shape, strides: scales.strides) : nil
+    let scaling = WeightScaling(bits: bits, group: group, scales: scales, zeros: zeros)
+    guard element == .float32, scaling.fits(k) else {
+      throw Failure(.usage, place: "nbits", "f32, with groups of a multiple of \(scaling.steps) steps")
+    }
+    return .matmul(
+      MatmulWorkload(
+        a: View(element, [1, m, Dim(k)]), b: matrix(.int8, k), bIsConstant: true, scaling: scaling,
+        epilogue: Epilogue(output: View(element, [1, m, Dim(n)]))))
   }
 
   private static func convolution(_ r: Reader, _ element: ElementType) throws(Failure) -> Workload {

@@ -5,7 +5,7 @@ public let allOps: [any Op.Type] = [
   // Reductions
   Reduce.self, ArgReduce.self, Cumulative.self,
   // Products
-  MatMul.self, Convolve.self, ConvolveTransposed.self, Pool.self, Attention.self, Recurrent.self,
+  MatMul.self, Dequantize.self, Convolve.self, ConvolveTransposed.self, Pool.self, Attention.self, Recurrent.self,
   // Normalisations
   Softmax.self, LayerNorm.self, GroupNorm.self,
   // Movement

@@ -22,9 +22,10 @@ struct CompiledGraph {
     library = try Library(path: folder.appendingPathComponent("model.so").path, options: .init(threads: 2))
   }
 
-  static func write(_ graph: Graph, to path: String) throws {
+  static func write(_ graph: Graph, to path: String, _ options: PipelineOptions = .fromEnvironment()) throws {
     let target = Target.all.first { $0.requiredFeatures.allSatisfy(CPU.features.contains) }!
-    try Compilation(optimise(graph), modelHash: "", options: CompileOptions(targets: [target])).write(to: path)
+    try Compilation(optimise(graph, options: options), modelHash: "", options: CompileOptions(targets: [target])).write(
+      to: path)
   }
 
   func remove() { try? FileManager.default.removeItem(at: folder) }

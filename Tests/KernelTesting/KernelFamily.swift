@@ -7,6 +7,7 @@ public enum KernelFamily: String, CaseIterable, Sendable {
   case matmul
   case skinnyMatmul = "skinny-matmul"
   case plainMatmul = "plain-matmul"
+  case narrowMatmul = "narrow-matmul"
   case convolution, winograd, depthwise
   case rowConvolution = "row-convolution"
   case attention
@@ -24,6 +25,7 @@ public enum KernelFamily: String, CaseIterable, Sendable {
     case .matmul: [MatmulCase.random(skinny: false, &g).kernelCase(&g)]
     case .skinnyMatmul: [MatmulCase.random(skinny: true, &g).kernelCase(&g)]
     case .plainMatmul: [PlainMatmulCase.random(&g).kernelCase(&g)]
+    case .narrowMatmul: [NarrowMatmulCase.random(&g).kernelCase(&g)]
     case .convolution: [ConvolutionCase.random(.general, &g).kernelCase(&g)]
     case .winograd: [ConvolutionCase.random(.winograd, &g).kernelCase(&g)]
     case .depthwise: [ConvolutionCase.random(.depthwise, &g).kernelCase(&g)]

@@ -135,7 +135,11 @@ private func packed(_ sample: Sample, _ packing: WeightPacking, _ sizes: [String
   let shape = [packing.packed.shape[0].evaluate(sizes)!] + packing.source.shape.dropFirst().map { $0.evaluate(sizes)! }
   let strides = packing.source.strides.map { $0.evaluate(sizes)! }
   let memory = GuardedMemory(packing.element, count: packing.packed.elementCount.evaluate(sizes)!)
-  for i in 0..<memory.count { memory[i] = .float(0) }
+  for i in 0..<memory.count { memory[i] = packing.element.isFloat ? .float(0) : .integer(0) }
+  if let bits = packing.codeBits {
+    packCodes(sample, packing, bits, shape, strides, to: memory)
+    return memory
+  }
   if !packing.transforms.isEmpty {
     transform(sample, packing, shape, strides, to: memory)
     return memory
@@ -151,6 +155,22 @@ private func packed(_ sample: Sample, _ packing: WeightPacking, _ sizes: [String
       sample.memory[zip(index, strides).reduce(packing.offset.evaluate(sizes)!) { $0 + $1.0 * $1.1 }]
   }
   return memory
+}
+
+/// The same where several steps of k share a word.
+private func packCodes(
+  _ sample: Sample, _ packing: WeightPacking, _ bits: Int, _ shape: [Int], _ strides: [Int], to memory: GuardedMemory
+) {
+  let steps = 32 / bits
+  let (panels, words) = ((shape[2] + packing.width - 1) / packing.width, (shape[1] + steps - 1) / steps)
+  forEachIndex(shape) { index in
+    let (batch, k, column) = (index[0], index[1], index[2])
+    let code = sample.memory[zip(index, strides).reduce(packing.offset.constant!) { $0 + $1.0 * $1.1 }].double
+    let bitsOfCode = UInt32(Int(code) + (1 << (bits - 1)))
+    let slot = ((batch * panels + column / packing.width) * words + k / steps) * packing.width + column % packing.width
+    let before = UInt32(truncatingIfNeeded: Int(memory[slot].double))
+    memory[slot] = .integer(Int64(Int32(bitPattern: before | bitsOfCode << UInt32(k % steps * bits))))
+  }
 }
 
 /// The same where dimensions of k are transformed: every element of the panels as its sum.

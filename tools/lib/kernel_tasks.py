@@ -32,7 +32,8 @@ class Task:
             [helper.make_tensor_value_info(n, float32, a.shape) for n, a in inputs.items()],
             [helper.make_tensor_value_info("y", float32, output)],
             [numpy_helper.from_array(a, n) for n, a in constants.items()])
-        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+        domains = [("", 17)] + [(d, 1) for d in {n.domain for n in nodes} if d]
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid(*d) for d in domains], ir_version=8)
         onnx.checker.check_model(model)
         onnx.save(model, folder / "model.onnx")
         import onnxruntime
@@ -59,6 +60,21 @@ def matmul(s, g):
     if s.get("b") == "input":
         return [node("MatMul", ["a", "b"])], {"a": a, "b": b}, {}, y
     return [node("MatMul", ["a", "b"])], {"a": a}, {"b": b[0] if batch else b}, y
+
+
+def nbits(s, g):
+    """Weights of a few bits (ONNX Runtime's MatMulNBits), centred unless there are zero points."""
+    import numpy as np
+    import onnx
+    m, n, k, bits, group = s["m"], s["n"], s["k"], s["bits"], s["group"]
+    blocks = -(-k // group)
+    constants = {"b": g.integers(0, 256, (n, blocks, group * bits // 8), dtype=np.uint8),
+                 "scales": (g.uniform(0.5, 1, (n, blocks)) * 2 ** (1 - bits)).astype("float32")}
+    if s.get("zeros"):
+        constants["zeros"] = g.integers(0, 256, (n, -(-blocks * bits // 8)), dtype=np.uint8)
+    product = onnx.helper.make_node("MatMulNBits", ["a", *constants], ["y"], domain="com.microsoft", K=k, N=n, bits=bits,
+                                    block_size=group)
+    return [product], {"a": random(g, m, k)}, constants, [m, n]
 
 
 def conv(s, g):
@@ -139,7 +155,7 @@ def resize(s, g):
     return nodes, {"x": random(g, 1, c, h, w)}, {"scales": np.array([1, 1, 2, 2], "float32")}, [1, c, 2 * h, 2 * w]
 
 
-BUILDERS = {"matmul": matmul, "conv": conv, "convt": convt, "attention": attention, "softmax": softmax,
+BUILDERS = {"matmul": matmul, "nbits": nbits, "conv": conv, "convt": convt, "attention": attention, "softmax": softmax,
             "layernorm": layernorm, "groupnorm": groupnorm, "transpose": transpose, "reduce": reduce, "resize": resize}
 
 ALL = [Task(*line.split(None, 1)) for line in """
@@ -163,6 +179,17 @@ values              matmul f32 batch=8 m=1024 n=64 k=1024 b=input
 small_batched       matmul f32 batch=64 m=49 n=49 k=32 b=input
 odd                 matmul f32 m=197 n=1009 k=331
 thin_n              matmul f32 m=4096 n=4 k=320
+llm_up_1_int4       nbits f32 m=1 n=6144 k=2048 bits=4 group=32
+llm_up_1_int4_128   nbits f32 m=1 n=6144 k=2048 bits=4 group=128
+llm_up_1_uint4      nbits f32 m=1 n=6144 k=2048 bits=4 group=32 zeros=1
+llm_up_1_int8       nbits f32 m=1 n=6144 k=2048 bits=8 group=32
+llm_down_1_int4     nbits f32 m=1 n=2048 k=6144 bits=4 group=128
+llm_up_4_int4       nbits f32 m=4 n=6144 k=2048 bits=4 group=32
+llm_up_4_int8       nbits f32 m=4 n=6144 k=2048 bits=8 group=128
+llm_up_16_int4      nbits f32 m=16 n=4096 k=1536 bits=4 group=32
+llm_up_16_int8      nbits f32 m=16 n=4096 k=1536 bits=8 group=128
+llm_prompt_int4     nbits f32 m=128 n=4864 k=896 bits=4 group=32
+llm_prompt_int8     nbits f32 m=128 n=4864 k=896 bits=8 group=128
 sd_conv_64          conv f32 c=320 h=64 w=64 o=320 k=3
 sd_conv_32          conv f32 c=640 h=32 w=32 o=640 k=3
 sd_conv_16          conv f32 c=1280 h=16 w=16 o=1280 k=3

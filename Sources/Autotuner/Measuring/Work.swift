@@ -18,6 +18,9 @@ public struct Work: Hashable, Sendable {
       let distinct = zip(view.shape, view.strides).filter { $0.1 != 0 }.map(\.0)
       return sum + size(distinct) * Double(view.element.byteCount)
     }
+    if case .matmul(let w) = workload, let bits = w.scaling?.bits {
+      bytes -= size(w.b.shape.dropFirst()) * (1 - Double(bits) / 8)
+    }
     let results = size(workload.output.shape)
     var terms = 1.0
     var perTerm = 1.0

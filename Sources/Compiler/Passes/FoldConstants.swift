@@ -3,7 +3,9 @@ import TensorTypes
 
 extension GraphPass {
   /// Evaluates what depends on constants only, and writes shape arithmetic whose result is known as the constant.
-  static let foldConstants = GraphPass("foldConstants") { try GraphRewriter.rewrite($0, foldingRules) }
+  static let foldConstants = GraphPass("foldConstants") {
+    try GraphRewriter.rewrite($0, storedWeightRules + foldingRules)
+  }
 }
 
 /// A folded constant may take this many bytes, or as many as its operands: the library should not hold a broadcast
@@ -38,7 +40,8 @@ private func knownContents(_ g: inout GraphRewriter, _ op: any Op, _ x: [ValueID
 
 private func evaluated(_ g: inout GraphRewriter, _ op: any Op, _ x: [ValueID]) -> [ValueID]? {
   let operands = x.compactMap { g.tensor($0) }
-  guard operands.count == x.count, op.usedSymbols.isEmpty, op.definedSymbols.isEmpty,
+  // What is stored in fewer bits is settled by a pass of its own.
+  guard operands.count == x.count, !(op is Dequantize), op.usedSymbols.isEmpty, op.definedSymbols.isEmpty,
     let types = try? op.infer(operands.map(\.type))
   else { return nil }
   let before = operands.reduce(0) { $0 + $1.byteCount }

@@ -36,6 +36,8 @@ public struct PipelineOptions: Sendable {
   public var reportTime: (@Sendable (String, UInt64) -> Void)?
   /// Gets what was recognised and what nearly was.
   public var recognition: RecognitionLog?
+  /// What weights may be rounded to.
+  public var precision = Precision.fp32
 
   public init() {}
 }

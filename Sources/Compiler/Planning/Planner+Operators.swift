@@ -17,6 +17,8 @@ extension Planner {
     switch graph[node].op {
     case let op as Elementwise: try plan(op, node)
     case let op as MatMul: try plan(op, node)
+    // Products read its operands.
+    case is Dequantize: return
     case let op as Convolve: try plan(op, node)
     case let op as ConvolveTransposed: try plan(op, node)
     case let op as Reduce: try plan(op, node)

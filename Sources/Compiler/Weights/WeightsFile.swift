@@ -25,7 +25,7 @@ enum WeightsFile {
   }
 }
 
-/// Fills the panels of a packing from a tensor of 4-byte elements.
+/// Fills the panels of a packing from a tensor.
 private struct Packer {
   let packing: WeightPacking
   /// May stand at any address: a model's file aligns nothing.
@@ -36,8 +36,9 @@ private struct Packer {
   let rowOffsets: [Int]
 
   init(_ tensor: HostTensor, _ packing: WeightPacking) {
-    guard tensor.element == packing.element, tensor.element.byteCount == 4 else {
-      preconditionFailure("elements of 4 bytes, packed as they are")
+    let isCoded = packing.codeBits != nil && tensor.element == .int8 && packing.element == .int32
+    guard isCoded || tensor.element == packing.element else {
+      preconditionFailure("elements packed as they are, or codes in words")
     }
     self.packing = packing
     bytes = tensor.bytes
@@ -58,8 +59,20 @@ private struct Packer {
   }
 
   func pack(to: UnsafeMutableRawBufferPointer) {
+    if let bits = packing.codeBits { return packCodes(to, bits) }
     if packing.transforms.contains(where: { $0 != nil }) { return packTransformed(to) }
-    to.withMemoryRebound(to: UInt32.self) { panels in
+    switch packing.element.byteCount {
+    case 1: packElements(to, UInt8.self)
+    case 2: packElements(to, UInt16.self)
+    case 4: packElements(to, UInt32.self)
+    default: packElements(to, UInt64.self)
+    }
+  }
+
+  /// - Parameter type: as wide as an element.
+  private func packElements<T: BitwiseCopyable>(_ to: UnsafeMutableRawBufferPointer, _ type: T.Type) {
+    let size = MemoryLayout<T>.size
+    to.withMemoryRebound(to: T.self) { panels in
       var next = 0
       for batch in 0..<batches {
         for first in stride(from: 0, to: columns, by: packing.width) {
@@ -67,9 +80,29 @@ private struct Packer {
           for row in rowOffsets {
             let base = start(batch, first) + row
             for j in 0..<present {
-              panels[next + j] = bytes.loadUnaligned(fromByteOffset: (base + j * columnStep) * 4, as: UInt32.self)
+              panels[next + j] = bytes.loadUnaligned(fromByteOffset: (base + j * columnStep) * size, as: T.self)
             }
             next += packing.width  // what is missing stays zero
+          }
+        }
+      }
+    }
+  }
+
+  /// Codes of `bits` each, several steps of k to a word.
+  private func packCodes(_ to: UnsafeMutableRawBufferPointer, _ bits: Int) {
+    let (steps, half) = (32 / bits, 1 << (bits - 1))
+    let words = (rowOffsets.count + steps - 1) / steps
+    let panels = (columns + packing.width - 1) / packing.width
+    to.withMemoryRebound(to: UInt32.self) { target in
+      for batch in 0..<batches {
+        for column in 0..<columns {
+          let base = start(batch, column)
+          let slot = (batch * panels + column / packing.width) * words * packing.width + column % packing.width
+          for (k, row) in rowOffsets.enumerated() {
+            let code = Int(bytes.loadUnaligned(fromByteOffset: base + row, as: Int8.self))
+            precondition((-half..<half).contains(code), "a code of \(bits) bits, not \(code)")
+            target[slot + k / steps * packing.width] |= UInt32(code + half) << UInt32(k % steps * bits)
           }
         }
       }

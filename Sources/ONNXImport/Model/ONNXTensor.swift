@@ -27,14 +27,27 @@ public struct ONNXTensor: Sendable {
       content: .bytes(tensor.storage))
   }
 
-  /// The tensor to compute with; it shares the bytes.
+  /// The tensor to compute with; it shares the bytes, unless they hold two elements each.
   /// - Throws: `Failure` if Tessera has no such element type.
   public func tensor() throws -> HostTensor {
+    if let halves = fourBitIntegers { return halves }
     guard let element = dataType.element, case .bytes(let storage) = content else {
       throw Failure.badData("elements of type \(dataType.name) are not supported", place: place)
     }
     do { return try HostTensor.checked(element, dims, storage) } catch let failure as Failure {
       throw failure.at(place)
+    }
+  }
+
+  /// INT4 and UINT4 as i8 and u8.
+  private var fourBitIntegers: HostTensor? {
+    guard dataType == .int4 || dataType == .uint4, case .bytes(let storage) = content else { return nil }
+    let isSigned = dataType == .int4
+    return HostTensor(isSigned ? .int8 : .uint8, dims) { memory in
+      for i in memory.indices {
+        let bits = storage.bytes[i / 2] >> (i % 2 * 4) & 0xF
+        memory[i] = isSigned && bits > 7 ? bits | 0xF0 : bits
+      }
     }
   }
 

@@ -27,7 +27,7 @@ let operatorTable: [OperatorRow] =
   unaryRows + activationRows + binaryRows + typeRows
   + reductionRows + selectionRows
   + shapeRows + movementRows + indexingRows + resamplingRows + gridRows
-  + productRows + convolutionRows + normalizationRows + attentionRows + quantizationRows
+  + productRows + narrowProductRows + convolutionRows + normalizationRows + attentionRows + quantizationRows
   + recurrentRows + controlRows + sourceRows + lossRows + spectrumRows + sequenceRows
 
 private let rowsByName: [String: [OperatorRow]] = Dictionary(grouping: operatorTable) { "\($0.domain):\($0.name)" }

@@ -65,6 +65,7 @@ extension NodeImport {
   func dequantized(
     _ x: ValueID, _ scale: ValueID, _ zero: ValueID?, axis: Int? = nil, perRow: Bool = false
   ) throws -> ValueID {
+    if !perRow, let stored = try stored(x, scale, zero, axis) { return stored }
     let target = element(scale)
     let factor = try aligned(scale, to: x, perRow ? -2 : axis)
     let point = try zero.map { try aligned(cast($0, .int32), to: x, perRow ? -2 : axis) } ?? constant(0, .int32)
@@ -72,6 +73,24 @@ extension NodeImport {
       let difference = e.binary(.subtract, e.cast(x[0], .int32), x[2])
       return e.binary(.multiply, e.cast(difference, target), x[1])
     }
+  }
+
+  /// The same of a constant matrix (or more) of 8 bits or fewer, which stays as it is stored; nil if it isn't one.
+  private func stored(_ x: ValueID, _ scale: ValueID, _ zero: ValueID?, _ given: Int?) throws -> ValueID? {
+    let isNarrow = element(x) == .int8 || element(x) == .uint8
+    let parameters = [scale] + (zero.map { [$0] } ?? [])
+    guard isNarrow, rank(x) >= 2, element(scale) == .float32, zero.map({ element($0) == element(x) }) ?? true,
+      ([x] + parameters).allSatisfy({ graph.constant($0) != nil })
+    else { return nil }
+    let block = try int("block_size", default: 0)
+    let axis = try axis(given ?? int("axis", default: 1), rank: rank(x))
+    var shape = Shape(repeating: 1, count: rank(x))
+    if rank(scale) == rank(x) {
+      shape = self.shape(scale)
+    } else if type(scale).elementCount != 1 {
+      shape[axis] = type(scale).elementCount
+    }
+    return try addAll(Dequantize(axis: axis, block: block), [x] + parameters.map { try reshape($0, shape) })[0]
   }
 
   /// A scale or zero point so that it broadcasts: one number, one a slice along the axis, or one a block of it.

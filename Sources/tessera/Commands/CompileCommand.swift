@@ -16,13 +16,13 @@ struct CompileCommand: ParsableCommand {
 
         tessera compile model.onnx -o model.so
         tessera compile model.onnx -o model.so --target x86-64-v3,x86-64-v4
+        tessera compile decoder.onnx -o decoder.so --precision int8
         tessera compile model.onnx -o model.so --shape x=1x3x224x224
         tessera compile model.onnx --emit plan
       """)
 
   enum Form: String, ExpressibleByArgument, CaseIterable { case graph, plan, tile, llvm, asm, so }
   enum Weights: String, ExpressibleByArgument, CaseIterable { case embedded, sidecar }
-  enum Precision: String, ExpressibleByArgument, CaseIterable { case fp32 }
 
   @Argument(help: "The model: .onnx, or .json as protobuf's MessageToJson writes it.")
   var model: String
@@ -33,7 +33,7 @@ struct CompileCommand: ParsableCommand {
   @Option(help: "Instruction sets, separated by commas: \(Target.all.map(\.name).joined(separator: ", ")), or native.")
   var target = "native"
 
-  @Option(help: "How numbers are computed. fp32 keeps every output within the rounding of single precision.")
+  @Option(help: Precision.help)
   var precision = Precision.fp32
 
   @Option(help: "Where the weights go: into the library, or into LIBRARY.weights beside it.")
@@ -78,7 +78,9 @@ struct CompileCommand: ParsableCommand {
 
   func run() throws {
     let shapes = Dictionary(uniqueKeysWithValues: shape.map { ($0.name, $0.sizes) })
-    if emit == .graph { return Console.print("\(try ModelCompiler.graph(model, shapes: shapes))") }
+    if emit == .graph {
+      return Console.print("\(try ModelCompiler.graph(model, shapes: shapes, precision: precision))")
+    }
     let started = ContinuousClock().now
     let progress = Progress(isShown: !quiet && isatty(2) != 0)
     var options = CompileOptions(
@@ -88,7 +90,7 @@ struct CompileCommand: ParsableCommand {
     options.withoutTemplates = withoutTemplates
     options.tunings = try TuningFiles.tunings(db, threads: threads)
     options.progress = { progress.show($0, $1, $2) }
-    let compilation = try ModelCompiler.compile(model, shapes: shapes, options: options)
+    let compilation = try ModelCompiler.compile(model, shapes: shapes, precision: precision, options: options)
     guard emit == .so else { return try printCode(compilation) }
     let path = output ?? (model as NSString).deletingPathExtension + ".so"
     try compilation.write(to: path)

@@ -52,6 +52,9 @@ struct TuneCommand: ParsableCommand {
   @Option(help: "The instruction set; native unless given.")
   var target = "native"
 
+  @Option(help: Precision.help)
+  var precision = Precision.fp32
+
   @Option(help: "Fix the sizes of an input: NAME=1x3x224x224. Can be given for several inputs.")
   var shape: [InputShape] = []
 
@@ -145,7 +148,7 @@ struct TuneCommand: ParsableCommand {
   private func compile(_ model: String, to output: String, _ call: TuneCall, _ target: Target) throws {
     var options = CompileOptions(targets: [target], jobs: ProcessInfo.processInfo.activeProcessorCount)
     options.tunings = try TuningFiles.tunings(db, threads: call.threads)
-    try ModelCompiler.compile(model, shapes: call.shapes, options: options).write(to: output)
+    try ModelCompiler.compile(model, shapes: call.shapes, precision: call.precision, options: options).write(to: output)
     Console.say("\(output) is written")
   }
 }

@@ -11,23 +11,27 @@ enum ModelCompiler {
   /// The model at `path` as an optimised graph.
   /// - Parameters:
   ///   - shapes: sizes by inputs' names, in place of what the model leaves open.
+  ///   - precision: what weights may be rounded to.
   ///   - recognition: gets what was recognised in the graph.
   static func graph(
-    _ path: String, shapes: [String: [Int]] = [:], recognition: RecognitionLog? = nil
+    _ path: String, shapes: [String: [Int]] = [:], precision: Precision = .fp32, recognition: RecognitionLog? = nil
   ) throws -> Graph {
     try inFile(path) {
       let model = try ONNXModelReader.read(path: path)
       var options = PipelineOptions.fromEnvironment()
       options.recognition = recognition
+      options.precision = precision
       return try optimise(try importModel(model, shapes: shapes), options: options)
     }
   }
 
-  static func compile(_ path: String, shapes: [String: [Int]] = [:], options: CompileOptions) throws -> Compilation {
+  static func compile(
+    _ path: String, shapes: [String: [Int]] = [:], precision: Precision = .fp32, options: CompileOptions
+  ) throws -> Compilation {
     let file = try MappedFile.open(path)
     // The map lasts as long as its storage.
     let hash = withExtendedLifetime(file) { SHA256.hexDigest(file.bytes) }
-    let graph = try graph(path, shapes: shapes)
+    let graph = try graph(path, shapes: shapes, precision: precision)
     return try inFile(path) { try Compilation(graph, modelHash: hash, options: options) }
   }
 

@@ -15,6 +15,7 @@ struct TuneCall: Codable {
   var budget: String
   var threads: Int
   var target: String
+  var precision: Precision
   var inputs: String?
   var sizes: [String: Int]
   var shapes: [String: [Int]]
@@ -32,6 +33,7 @@ struct TuneCall: Codable {
     _ = try Budget(parsing: budget)
     threads = command.threads ?? min(CPU.available, ThreadPool.limit)
     target = command.target
+    precision = command.precision
     strategy = command.strategy
     isThorough = command.thorough
     inputs = command.inputs.map { URL(fileURLWithPath: $0).path }
@@ -61,7 +63,8 @@ struct TuneCall: Codable {
   func tasks(_ target: Target) throws -> (tasks: [ModelTuner.Task], sizes: [String: Int]) {
     if let op { return ([.init(workload: try OperationText(parsing: op).workload, calls: 1, label: op)], [:]) }
     guard let model else { throw Failure(.usage, "neither a model nor an operation") }
-    let compilation = try ModelCompiler.compile(model, shapes: shapes, options: CompileOptions(targets: [target]))
+    let compilation = try ModelCompiler.compile(
+      model, shapes: shapes, precision: precision, options: CompileOptions(targets: [target]))
     let known = Set(compilation.symbols)
     if let unknown = sizes.keys.sorted().first(where: { !known.contains($0) }) {
       let names = known.sorted().joined(separator: ", ")

@@ -1,0 +1,86 @@
+import GraphIR
+import TensorTypes
+
+/// What constant matrices of products may be stored as. Sums are f32 whatever it is.
+public enum Precision: String, Sendable, Codable, CaseIterable {
+  /// As the model has them.
+  case fp32
+  /// Rounded to nearest even in 8 bits: an error of up to 2⁻⁹ of each weight.
+  case bf16
+  /// Rounded to nearest even in 11 bits: an error of up to 2⁻¹² of each weight, or 2⁻²⁵ if that is more.
+  case fp16
+  /// Integers from -127 to 127, a scale to 128 steps of k of a column: an error of up to 1/254 of the largest weight there.
+  case int8
+
+  /// Steps of k that share a scale.
+  static let group = 128
+
+  /// What it does to a graph.
+  var passes: [GraphPass] {
+    switch self {
+    case .fp32: []
+    case .bf16, .fp16, .int8: [GraphPass("roundWeights") { try rounded($0) }]
+    }
+  }
+
+  /// The graph with the constant matrices that f32 products read stored in fewer bits.
+  private func rounded(_ graph: Graph) throws -> Graph {
+    try Rewriter.rewrite(graph) { rewriter, id in
+      let node = graph[id]
+      guard let op = node.op as? MatMul, let left = node.operands[0], let right = node.operands[1], left != right,
+        let matrix = graph.constant(right), matrix.element == .float32, matrix.shape.count == 2,
+        matrix.elementCount >= smallestStoredWeights, let stored = stored(matrix, for: op)
+      else { return nil }
+      let operands = stored.operands.map { Optional(rewriter.result.addConstant($0)) }
+      let weights = try rewriter.result.add(stored.op, operands, origin: node.origin)[0]
+      return try rewriter.result.add(op, [rewriter[left], weights], origin: node.origin)
+    }
+  }
+
+  private func stored(_ matrix: HostTensor, for op: MatMul) -> (op: Dequantize, operands: [HostTensor])? {
+    switch self {
+    case .fp32: return nil
+    case .bf16: return (Dequantize(), [HostTensor(.bfloat16, matrix.shape, .floats(matrix.doubles))])
+    case .fp16:
+      let values = matrix.doubles
+      // What f16 does not reach stays as it is.
+      guard values.allSatisfy({ abs($0) < 65_520 }) else { return nil }
+      return (Dequantize(), [HostTensor(.float16, matrix.shape, .floats(values))])
+    case .int8: return quantized(matrix, alongColumns: !op.transposeRight)
+    }
+  }
+
+  /// - Parameter alongColumns: whether k is dimension 0.
+  private func quantized(_ matrix: HostTensor, alongColumns: Bool) -> (op: Dequantize, operands: [HostTensor])? {
+    let values: [Float] = matrix.array()
+    let (rows, columns) = (matrix.shape[0], matrix.shape[1])
+    let axis = alongColumns ? 0 : 1
+    var shape = matrix.shape
+    shape[axis] = (shape[axis] + Self.group - 1) / Self.group
+    func place(_ row: Int, _ column: Int) -> Int {
+      alongColumns ? row / Self.group * columns + column : row * shape[1] + column / Self.group
+    }
+    var scales = [Float](repeating: 0, count: shape[0] * shape[1])
+    for row in 0..<rows {
+      for column in 0..<columns {
+        let value = abs(values[row * columns + column])
+        guard value.isFinite else { return nil }
+        scales[place(row, column)] = max(scales[place(row, column)], value / 127)
+      }
+    }
+    let codes = [Int8](unsafeUninitializedCapacity: values.count) { buffer, count in
+      for row in 0..<rows {
+        for column in 0..<columns {
+          let scale = scales[place(row, column)]
+          let code = scale == 0 ? 0 : (values[row * columns + column] / scale).rounded(.toNearestOrEven)
+          buffer[row * columns + column] = Int8(max(-127, min(127, code)))
+        }
+      }
+      count = values.count
+    }
+    return (
+      Dequantize(axis: axis, block: Self.group),
+      [HostTensor(.int8, matrix.shape, codes), HostTensor(.float32, shape, scales)]
+    )
+  }
+}
