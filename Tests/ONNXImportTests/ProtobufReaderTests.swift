@@ -153,13 +153,26 @@ import Testing
           w.string(TensorField.stringData, "a")
           w.string(TensorField.stringData, "b")
         })
-      w.message(GraphField.initializer, tensorMessage("q", [3], .int4) { $0.data(TensorField.rawData, [0x21, 0x03]) })
+      w.message(
+        GraphField.initializer, tensorMessage("q", [3], .float4e2m1) { $0.data(TensorField.rawData, [0x21, 0x03]) })
     }
     let graph = try readModel(bytes).graph
     for tensor in graph.initializers {
       let failure = #expect(throws: Failure.self) { try tensor.tensor() }
       #expect(failure?.place == "tensor '\(tensor.name)'")
     }
+  }
+
+  /// Two to a byte, the first in the lower half; as i8 and u8.
+  @Test func integersOfFourBits() throws {
+    func elements<T: BitwiseCopyable>(_ type: ONNXDataType, as: T.Type) throws -> [T] {
+      let bytes = modelBytes { w in
+        w.message(GraphField.initializer, tensorMessage("q", [3], type) { $0.data(TensorField.rawData, [0x9F, 0x07]) })
+      }
+      return try readModel(bytes).graph.initializers[0].tensor().array()
+    }
+    #expect(try elements(.int4, as: Int8.self) == [-1, -7, 7])
+    #expect(try elements(.uint4, as: UInt8.self) == [15, 9, 7])
   }
 
   @Test func weightsAreSlicesOfTheFile() throws {

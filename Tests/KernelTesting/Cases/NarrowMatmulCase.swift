@@ -15,8 +15,6 @@ public struct NarrowMatmulCase: Sendable {
   public var transposed = false
   /// Rows are known at run time only.
   public var isSymbolic = false
-  /// One scale for all columns.
-  public var hasOneScale = false
 
   public init(m: Int, n: Int, k: Int, batch: Int = 1, _ storage: Storage) {
     (self.m, self.n, self.k, self.batch, self.storage) = (m, n, k, batch, storage)
@@ -35,7 +33,6 @@ public struct NarrowMatmulCase: Sendable {
       k: k, batch: g.pick(1, 1, 1, 2), storage)
     drawn.transposed = g.flip()
     drawn.isSymbolic = g.flip(0.3)
-    drawn.hasOneScale = g.flip(0.1)
     return drawn
   }
 
@@ -56,17 +53,19 @@ public struct NarrowMatmulCase: Sendable {
       w = MatmulWorkload(a: a, b: matrix(element, k), bIsConstant: true, epilogue: epilogue)
     case .codes(let bits, let group, let hasZeros):
       let groups = (k + group - 1) / group
+      // Now and then one scale for all columns.
       let scales =
-        hasOneScale ? View(.float32, [Dim(batch), Dim(groups), Dim(n)], strides: [0, 1, 0]) : matrix(.float32, groups)
+        generator.flip(0.1)
+        ? View(.float32, [Dim(batch), Dim(groups), Dim(n)], strides: [0, 1, 0]) : matrix(.float32, groups)
       let zeros = hasZeros ? View(.int8, scales.shape, strides: scales.strides) : nil
       w = MatmulWorkload(
         a: a, b: matrix(.int8, k), bIsConstant: true,
         scaling: WeightScaling(bits: bits, group: group, scales: scales, zeros: zeros), epilogue: epilogue)
     }
     let inputs = samples(w.operands, sizes: sizes.values, &generator)
-    let range = (w.scaling?.bits ?? 8) == 4 ? Int64(-8)...7 : -128...127
+    let half: Int64 = w.scaling?.bits == 4 ? 8 : 128
     for (view, sample) in zip(w.operands, inputs) where view.element == .int8 {
-      sample.fill { .integer(Int64.random(in: range, using: &generator)) }
+      sample.fill { .integer(Int64.random(in: -half..<half, using: &generator)) }
     }
     let depth = k
     return KernelCase(.matmul(w), sizes: sizes.values, inputs: inputs) { i in
