@@ -198,7 +198,8 @@ struct MatmulProgram {
         let block = a.load(
           [.at(batch), .gather(rows, 0), .span(start + step, 1)], shape: [packedRows, lanes], limits: [nil, limit])
         packed.store(
-          block.transpose([1, 0]), [.at(blockRow), .span(step, 0), .span(b.index(0), 1)], limits: [limit, nil])
+          block.cast(.float32).transpose([1, 0]), [.at(blockRow), .span(step, 0), .span(b.index(0), 1)],
+          limits: [limit, nil])
       }
       let whole = count / lanes * lanes
       b.loop(to: whole, step: lanes) { move($0, limit: nil) }
@@ -208,6 +209,7 @@ struct MatmulProgram {
   }
 
   private func finish(_ sum: Tile, _ batch: Tile, _ i: Tile, _ j: Tile) {
+    let sum = sum.cast(w.epilogue.expression.inputTypes[0])
     let position = BlockPosition(rows: [.at(batch), .span(i, 0)], column: j)
     let rowsFit = w.a.shape[1].constant.map { $0 % mr == 0 } ?? false
     let columnsFit = w.b.shape[2].constant.map { $0 % nr == 0 } ?? false

@@ -1,7 +1,7 @@
 import TensorTypes
 import TileIR
 
-/// y[m, n] = epilogue(Σₖ a[m, k] · b[k, n]), b in panels: packed at compile time if it is a constant, else by each task,
+/// y[m, n] = epilogue(Σₖ a[m, k] · b[k, n]), summed in f32, b in panels: packed at compile time if it is a constant, else by each task,
 /// or read in place where rows are few.
 ///
 /// A few rows (`SkinnyMatmul`) are bound by reading b once, many by arithmetic; where the number of rows is known only at
@@ -14,12 +14,13 @@ struct PackedMatmul: KernelTemplate {
   let name = "matmul.packed"
 
   func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
-    guard case .matmul(let w) = workload, w.a.element == .float32, w.isPackable else { return nil }
+    guard case .matmul(let w) = workload, w.isPackable else { return nil }
     let tiles = RegisterTile.choices(on: machine)
     return KnobSpace([
       ("mr", Set(tiles.map(\.rows)).sorted()), ("nr", Set(tiles.map(\.columns)).sorted()),
       ("mc", [1, 2, 4, 8, 12, 16, 20, 24, 32, 48, 64]), ("nc", [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64]),
-      ("kc", [128, 192, 256, 320, 384, 512, 768, 1024, 1 << 30]), ("packA", [0, 1]), ("unroll", [1, 2, 4, 8]),
+      ("kc", [128, 192, 256, 320, 384, 512, 768, 1024, 1 << 30]), ("packA", w.a.element == .float32 ? [0, 1] : [1]),
+      ("unroll", [1, 2, 4, 8]),
       ("prefetch", w.bIsConstant ? PanelPrefetch.choices : [0]),
       ("packB", w.bIsConstant || w.b.strides[2] != 1 ? [1] : [0, 1]),
       ("skinnyPanels", [1, 2, 3, 4, 6, 8]), ("skinnyUnroll", [1, 2, 4, 8]),
@@ -49,7 +50,9 @@ struct PackedMatmul: KernelTemplate {
     let others = rowTasks * max(1, w.a.shape[0].constant ?? 1)
     while nc > 2, others * ((panels + nc - 1) / nc) < 8 { nc = (nc + 1) / 2 }
     // Few rows lie in the caches anyway.
-    let packs = nc * tile.columns >= 96 && mc > 1 && w.a.strides[2] == 1 && w.a.shape[1].estimate >= 128
+    let packs =
+      w.a.element != .float32
+      || nc * tile.columns >= 96 && mc > 1 && w.a.strides[2] == 1 && w.a.shape[1].estimate >= 128
     return [
       "mr": tile.rows, "nr": tile.columns, "mc": mc, "nc": nc, "kc": kc, "packA": packs ? 1 : 0, "unroll": 4,
       "prefetch": w.bIsConstant ? PanelPrefetch.blocks(passing: min(mc, w.a.shape[1].estimate / tile.rows)) : 0,
@@ -75,13 +78,14 @@ extension MatmulWorkload {
   /// Whether b is stored in fewer bits than it is computed with.
   var isNarrow: Bool { b.element != .float32 }
 
-  /// Whether b is f32, or a constant of 16-bit floats or of codes.
+  /// Whether b is f32, or a constant of 16-bit floats or of codes; a is f32, or of b's 16-bit floats.
   fileprivate var isPackable: Bool {
     switch b.element {
-    case .float32: return true
-    case .float16, .bfloat16: return bIsConstant && b.shape[1].constant != nil
+    case .float32: return a.element == .float32
+    case .float16, .bfloat16:
+      return bIsConstant && b.shape[1].constant != nil && (a.element == .float32 || a.element == b.element)
     case .int8:
-      guard bIsConstant, let scaling, let depth = b.shape[1].constant else { return false }
+      guard a.element == .float32, bIsConstant, let scaling, let depth = b.shape[1].constant else { return false }
       return scaling.fits(depth)
     case .float64, .int64, .int32, .int16, .uint64, .uint32, .uint16, .uint8, .bool: return false
     }

@@ -2,7 +2,8 @@ import TensorTypes
 import TileIR
 
 /// y[m, n] = epilogue(Σₖ a[m, k] · b[k, n]) for element types without a packed product: integers, which wrap around, f64,
-/// and the 16-bit floats, summed in f32. A block of the result stays in registers while a and b are read in place.
+/// and 16-bit floats, summed in f32, whose b is no constant. A block of the result stays in registers while a and b are
+/// read in place.
 struct PlainMatmul: KernelTemplate {
   let name = "matmul.plain"
 

@@ -55,7 +55,7 @@ struct SkinnyMatmul {
     let coded = p.codes.map {
       CodedRows($0, p.a, batch: batch, rows: rows, unroll: p.knobs["skinnyUnroll"]).results(batch, matrix, panels)
     }
-    let sums = coded ?? plain(batch, matrix, panels)
+    let sums = (coded ?? plain(batch, matrix, panels)).map { $0.cast(p.w.epilogue.expression.inputTypes[0]) }
     func store(isWhole: Bool) {
       for (i, sum) in sums.enumerated() {
         let first = column + i * p.nr

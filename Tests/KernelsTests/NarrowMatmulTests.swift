@@ -36,6 +36,16 @@ import Testing
     }
   }
 
+  /// Products of 16-bit floats from end to end.
+  @Test(arguments: [ElementType.float16, .bfloat16]) func narrowThroughout(element: ElementType) throws {
+    for (m, n, k) in [(1, 33, 40), (4, 16, 31), (7, 65, 9), (13, 40, 70)] {
+      var narrow = NarrowMatmulCase(m: m, n: n, k: k, .float(element))
+      narrow.isNarrowThroughout = true
+      narrow.isSymbolic = m % 2 == 1
+      try check(narrow)
+    }
+  }
+
   /// k in pieces that begin within a group, a packed or not: the ways that small defaults do not take.
   @Test(arguments: storages) func blocking(storage: NarrowMatmulCase.Storage) throws {
     for packs in [0, 1] {

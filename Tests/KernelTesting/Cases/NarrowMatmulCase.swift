@@ -9,12 +9,17 @@ public struct NarrowMatmulCase: Sendable {
     case codes(bits: Int, group: Int, hasZeros: Bool)
   }
 
-  public var (m, n, k, batch): (Int, Int, Int, Int)
+  public var m: Int
+  public var n: Int
+  public var k: Int
+  public var batch: Int
   public var storage: Storage
   /// b lies in memory as [n, k].
   public var transposed = false
   /// Rows are known at run time only.
   public var isSymbolic = false
+  /// a and the result are of b's 16-bit floats, too.
+  public var isNarrowThroughout = false
 
   public init(m: Int, n: Int, k: Int, batch: Int = 1, _ storage: Storage) {
     (self.m, self.n, self.k, self.batch, self.storage) = (m, n, k, batch, storage)
@@ -33,6 +38,7 @@ public struct NarrowMatmulCase: Sendable {
       k: k, batch: g.pick(1, 1, 1, 2), storage)
     drawn.transposed = g.flip()
     drawn.isSymbolic = g.flip(0.3)
+    drawn.isNarrowThroughout = g.flip(0.3)
     return drawn
   }
 
@@ -42,9 +48,30 @@ public struct NarrowMatmulCase: Sendable {
     return View(element, [Dim(batch), rows, columns], strides: transposed ? [0, 1, rows] : [0, columns, 1])
   }
 
+  /// The product of 16-bit floats, summed in f32 and rounded once.
+  private func throughout(
+    _ element: ElementType, _ rows: Dim, _ sizes: [String: Int], _ generator: inout SeededGenerator
+  ) -> KernelCase {
+    let w = MatmulWorkload(
+      a: View(element, [Dim(batch), rows, Dim(k)]), b: matrix(element, k), bIsConstant: true,
+      epilogue: Epilogue(output: View(element, [Dim(batch), rows, Dim(n)])))
+    let inputs = samples(w.operands, sizes: sizes, &generator)
+    let depth = k
+    return KernelCase(.matmul(w), sizes: sizes, inputs: inputs) { i in
+      let terms = (0..<depth).map { inputs[0][[i[0], i[1], $0]].double * inputs[1][[i[0], $0, i[2]]].double }
+      let (sum, magnitude) = (terms.reduce(0, +), terms.reduce(0) { $0 + abs($1) })
+      return Expected(
+        value: .float(sum),
+        tolerance: productTolerance(depth, magnitude) + element.epsilon * (abs(sum) + magnitude * 0x1p-20))
+    }
+  }
+
   public func kernelCase(_ generator: inout SeededGenerator) -> KernelCase {
     var sizes = DrawnSizes(isSymbolic)
     let rows = sizes.dim("m", m)
+    if isNarrowThroughout, case .float(let element) = storage {
+      return throughout(element, rows, sizes.values, &generator)
+    }
     let (epilogue, finish) = sampleEpilogue(View(.float32, [Dim(batch), rows, Dim(n)]))
     let a = View(.float32, [Dim(batch), rows, Dim(k)])
     let w: MatmulWorkload
