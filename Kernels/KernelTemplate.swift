@@ -232,7 +232,8 @@ public struct Epilogue: Hashable, Sendable, Codable {
 
 /// How a constant matrix is rearranged at compile time: from dimensions batch, k…, n (any strides) into panels
 /// `[batch, ⌈N/width⌉, K, width]`, each panel's rows side by side, missing columns zero. K runs over all of k… in
-/// row-major order. On the way k's dimensions may be transformed, each by a matrix: `k' = matrix · k`.
+/// row-major order. With `group` above 1 so many steps of k's innermost dimension stand side by side for each column,
+/// `[batch, ⌈N/width⌉, K/group, width · group]`, zeros where that dimension ends. On the way k's dimensions may be transformed, each by a matrix: `k' = matrix · k`.
 public struct WeightPacking: Hashable, Sendable, Codable {
   /// The matrix within the tensor as it is, from element `offset` on.
   public var source: View
@@ -247,10 +248,13 @@ public struct WeightPacking: Hashable, Sendable, Codable {
   /// range, the first step in the lowest bits: `[batch, ⌈N/width⌉, ⌈K · codeBits / 32⌉, width]`. nil: an element is an
   /// element.
   public var codeBits: Int?
+  /// How many steps of k stand side by side. Integers may be widened on the way.
+  public var group = 1
 
-  public init(source: View, width: Int, element: ElementType) {
+  public init(source: View, width: Int, element: ElementType, group: Int = 1) {
     precondition(source.rank >= 3, "dimensions batch, k…, n")
     self.source = source
+    self.group = group
     self.width = width
     self.element = element
   }
@@ -258,8 +262,10 @@ public struct WeightPacking: Hashable, Sendable, Codable {
   /// A matrix that is the same for all of a batch is there once.
   public var packed: TensorType {
     let batches = source.strides[0] == 0 ? 1 : source.shape[0]
-    let rows = codeBits.map { depth.product.ceilDivided(by: Dim(32 / $0)) } ?? depth.product
-    return TensorType(element, [batches, source.shape[source.rank - 1].ceilDivided(by: Dim(width)), rows, Dim(width)])
+    let inner = depth[depth.count - 1].ceilDivided(by: Dim(group))
+    let rows = codeBits.map { depth.product.ceilDivided(by: Dim(32 / $0)) } ?? depth.dropLast().product * inner
+    return TensorType(
+      element, [batches, source.shape[source.rank - 1].ceilDivided(by: Dim(width)), rows, Dim(width * group)])
   }
 
   /// Sizes of k's dimensions in the panels.

@@ -7,11 +7,16 @@ import TileIR
 /// positions and a range of output channels. It copies the part of x under the rectangle, with its border of zeros, to
 /// a patch in local memory, channels innermost whatever x's layout; then rows of a are just addresses in the patch:
 /// position + tap. The rectangle's positions are numbered through, so a register tile is full wherever a row ends.
+///
+/// Narrow integers are summed in i32: the patch then holds words of two channels each, centred on zero as the image is,
+/// and a register tile adds two products a step (see `IntegerMatmul`).
 struct ImplicitGEMM: KernelTemplate {
   let name = "convolution.implicit_gemm"
 
   func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
-    guard case .convolution(let w) = workload, w.x.element == .float32, w.w.element == .float32 else { return nil }
+    guard case .convolution(let w) = workload, w.widens || (w.x.element == .float32 && w.w.element == .float32) else {
+      return nil
+    }
     guard (1...3).contains(w.strides.count), w.x.shape.last!.constant != nil, w.w.shape.last!.constant != nil else {
       return nil
     }
@@ -30,7 +35,7 @@ struct ImplicitGEMM: KernelTemplate {
     guard case .convolution(let given) = workload else { preconditionFailure("a convolution") }
     let w = given.withThreeDimensions
     var tile = RegisterTile.best(on: machine)
-    let (channels, outputs) = (w.w.shape[4].constant!, w.w.shape[5].constant!)
+    let (steps, outputs) = (w.steps, w.w.shape[5].constant!)
     if outputs <= machine.lanes {
       tile = RegisterTile(rows: min(12, machine.vectorRegisters - 4), columns: machine.lanes)
     }
@@ -39,7 +44,7 @@ struct ImplicitGEMM: KernelTemplate {
     func patch(_ h: Int, _ width: Int) -> Int {
       let ph = (h - 1) * w.strides[1] + (w.w.shape[2].constant! - 1) * w.dilations[1] + 1
       let pw = (width - 1) * w.strides[2] + (w.w.shape[3].constant! - 1) * w.dilations[2] + 1
-      return ph * pw * channels * w.w.shape[1].constant!
+      return ph * pw * steps * w.w.shape[1].constant!
     }
     var tileW = size.w.map { cut($0, into: 64) } ?? 64
     while tileW > 8, patch(4, tileW) > budget { tileW = (tileW + 1) / 2 }
@@ -75,8 +80,9 @@ struct ImplicitGEMM: KernelTemplate {
     return w.wIsConstant ? [] : [panels(w, knobs).packed]
   }
 
-  private func panels(_ w: ConvolutionWorkload, _ knobs: Knobs) -> WeightPacking {
-    WeightPacking(source: w.w, width: knobs["nr"], element: .float32)
+  fileprivate func panels(_ w: ConvolutionWorkload, _ knobs: Knobs) -> WeightPacking {
+    WeightPacking(
+      source: w.w, width: knobs["nr"], element: w.widens ? .int16 : .float32, group: w.widens ? 2 : 1)
   }
 
   /// Two multiplications of vectors a cycle, most of the time; copying the patch comes to some loads and stores for each
@@ -118,6 +124,17 @@ extension ConvolutionWorkload {
   /// What a core has of the memory's bandwidth for weights.
   static let bytesPerCycle = 2.0
 
+  /// Whether products of narrow integers are summed in i32.
+  var widens: Bool {
+    epilogue.expression.inputTypes[0] == .int32 && x.element.isNarrowInteger && w.element.isNarrowInteger
+  }
+
+  /// Steps of k that a tap of one position has: its channels, or words of two.
+  var steps: Int {
+    let channels = w.shape[w.rank - 2].constant!
+    return widens ? (channels + 1) / 2 : channels
+  }
+
   /// Output positions: how many, or a guess.
   var positions: Int { epilogue.output.shape.dropLast().reduce(1) { $0 * $1.estimate } }
 }
@@ -150,8 +167,8 @@ private struct ConvolutionProgram {
   let panels: TileBuffer
   let operands: [TileBuffer]
   let y: TileBuffer
-  /// Channels in and out, of one group.
-  let (channels, outputs): (Int, Int)
+  /// Channels in, the steps of k that they are, and channels out, of one group.
+  let (channels, steps, outputs): (Int, Int, Int)
   let taps: [Int]
 
   init(_ w: ConvolutionWorkload, _ knobs: Knobs, _ machine: Machine) {
@@ -162,17 +179,19 @@ private struct ConvolutionProgram {
     columnsPerTask = knobs["nc"] * nr
     unroll = knobs["unroll"]
     prefetchBlocks = knobs["prefetch"]
-    (channels, outputs) = (w.w.shape[4].constant!, w.w.shape[5].constant!)
+    (channels, steps, outputs) = (w.w.shape[4].constant!, w.steps, w.w.shape[5].constant!)
     taps = (1...3).map { w.w.shape[$0].constant! }
     b = TileBuilder("convolution")
     x = b.parameter("x", .input, w.x.buffer)
-    packing = WeightPacking(source: w.w, width: nr, element: .float32)
-    let packed = BufferType(.float32, packing.packed.shape)
+    packing = ImplicitGEMM().panels(w, knobs)
+    let packed = BufferType(packing.element, packing.packed.shape)
     weights = b.parameter("w", .input, w.wIsConstant ? packed : packing.source.buffer)
     (operands, y) = b.parameters(w.epilogue)
     panels = w.wIsConstant ? weights : b.parameter("panels", .scratch, packed)
   }
 
+  /// What a step of k takes in the patch, and the sums.
+  private var element: ElementType { w.widens ? .int32 : .float32 }
   private var patchHeight: Int { (tileH - 1) * w.strides[1] + (taps[1] - 1) * w.dilations[1] + 1 }
   private var patchWidth: Int { (tileW - 1) * w.strides[2] + (taps[2] - 1) * w.dilations[2] + 1 }
 
@@ -197,8 +216,8 @@ private struct ConvolutionProgram {
 
   /// Steps of k that lie side by side both in a row of the patch and in a panel: channels, and the taps of a row
   /// where they are not spread out.
-  private var run: Int { w.dilations[2] == 1 ? taps[2] * channels : channels }
-  private var runs: Int { taps.reduce(1, *) * channels / run }
+  private var run: Int { w.dilations[2] == 1 ? taps[2] * steps : steps }
+  private var runs: Int { taps.reduce(1, *) * steps / run }
   /// Runs taken at a time, so that their part of a panel stays in the level-2 cache beside the patch.
   private var runsPerPiece: Int { min(runs, max(1, machine.cacheBytes[1] / 4 / (run * nr * 4))) }
 
@@ -208,10 +227,10 @@ private struct ConvolutionProgram {
     let height = (b.size(shape[2]) - h).minimum(b.index(tileH))
     let width = (b.size(shape[3]) - v).minimum(b.index(tileW))
     // Rows of the patch; then two dimensions that step alike: where a position begins, and steps of a run from there.
-    let rowLength = Dim(patchWidth * channels)
+    let rowLength = Dim(patchWidth * steps)
     let patch = b.allocate(
       BufferType(
-        .float32, [Dim(taps[0] * patchHeight), rowLength, Dim(run)], strides: [rowLength, 1, 1], space: .local))
+        element, [Dim(taps[0] * patchHeight), rowLength, Dim(run)], strides: [rowLength, 1, 1], space: .local))
     PatchCopy(
       w: w, machine: machine, channels: channels, taps: taps, patchHeight: patchHeight, patchWidth: patchWidth, b: b,
       x: x
@@ -224,7 +243,7 @@ private struct ConvolutionProgram {
     if runsPerPiece == runs {
       forBlocks(task) { i, j in
         finish(
-          accumulate(task, b.constant(0, .float32, [mr, nr]), i, j, from: b.index(0), to: b.index(runs)), task, i, j)
+          accumulate(task, b.constant(0, element, [mr, nr]), i, j, from: b.index(0), to: b.index(runs)), task, i, j)
       }
     } else {
       inPieces(task)
@@ -246,11 +265,11 @@ private struct ConvolutionProgram {
   private func inPieces(_ task: Task) {
     let blocks = (tileH * tileW + mr - 1) / mr
     let partial = b.allocate(
-      BufferType(.float32, [Dim(columnsPerTask / nr), Dim(blocks), Dim(mr), Dim(nr)], space: .local))
+      BufferType(element, [Dim(columnsPerTask / nr), Dim(blocks), Dim(mr), Dim(nr)], space: .local))
     func slot(_ i: Tile, _ j: Tile) -> [TileBuffer.Index] {
       [.at((j - task.column) / nr), .at(i / mr), .span(b.index(0), 0), .span(b.index(0), 1)]
     }
-    forBlocks(task) { i, j in partial.store(b.constant(0, .float32, [mr, nr]), slot(i, j)) }
+    forBlocks(task) { i, j in partial.store(b.constant(0, element, [mr, nr]), slot(i, j)) }
     b.loop(to: b.index(runs), step: runsPerPiece) { start in
       let end = (start + runsPerPiece).minimum(b.index(runs))
       forBlocks(task) { i, j in
@@ -287,27 +306,29 @@ private struct ConvolutionProgram {
   /// Adds the products of some runs of k to one register tile.
   private func accumulate(_ task: Task, _ initial: Tile, _ i: Tile, _ j: Tile, from: Tile, to: Tile) -> Tile {
     let (row, place) = rows(task, i)
-    let (firstRow, firstColumn) = (row * w.strides[1], place * (w.strides[2] * channels))
+    let (firstRow, firstColumn) = (row * w.strides[1], place * (w.strides[2] * steps))
     let panel = j / nr
     let zero = b.index(0)
     let prefetch = PanelPrefetch(
       panels: panels, matrix: task.group, panel: (panel + 1).minimum(b.index((outputs - 1) / nr)), start: from * run,
       count: (to - from) * run, blocks: prefetchBlocks, block: i / mr)
-    let perRow = taps[2] * channels / run
+    let perRow = taps[2] * steps / run
     // One loop over runs; loops over each dimension would cost more than the divisions by constants.
     return b.loop(from: from, to: to, carrying: [initial]) { number, carried in
       let (line, tap) = (number / perRow, number % perRow)
       let offset = line / taps[1] * patchHeight + line % taps[1] * w.dilations[1]
       let rows = firstRow + offset
-      let columns = firstColumn + tap * (w.dilations[2] * channels)
+      let columns = firstColumn + tap * (w.dilations[2] * steps)
       let start = number * run
       return [
-        b.accumulate(carried[0], to: b.index(run), unroll: unroll) { k in
+        b.accumulate(carried[0], to: b.index(run), unroll: unroll, of: w.widens ? .i16x2 : nil) { k in
           prefetch.advance((number - from) * run + k, in: b)
           return task.patch.load(
             [.gather(rows.reshape([mr]), 0), .gather(columns.reshape([mr]), 0), .at(k)], shape: [mr, 1])
         } _: { k in
-          panels.load([.at(task.group), .at(panel), .at(start + k), .span(zero, 1)], shape: [1, nr])
+          let row = panels.load(
+            [.at(task.group), .at(panel), .at(start + k), .span(zero, 1)], shape: [1, nr * packing.group])
+          return w.widens ? row.bitcast(.int32) : row
         }
       ]
     }[0]

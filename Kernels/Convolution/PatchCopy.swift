@@ -2,7 +2,7 @@ import TensorTypes
 import TileIR
 
 /// Copies the part of an image that a rectangle of outputs needs into local memory, channels innermost, zeros where
-/// it reaches over the image's border.
+/// it reaches over the image's border. Narrow integers become words of two channels.
 struct PatchCopy {
   /// With three space dimensions.
   let w: ConvolutionWorkload
@@ -55,20 +55,25 @@ struct PatchCopy {
     let lanes = machine.lanes
     if isChannelsInnermost {
       b.loop(to: count) { i in
-        vectors(of: channels) { c, length in
-          let tile = x.load(outer + [.at(from + i), .span(firstChannel + c, 0)], shape: [length])
-          patch.store(tile, [.at(line), .span((to + i) * channels + c, 0), .at(b.index(0))])
+        vectors(of: w.steps) { c, length in
+          let tile = steps(length, c) { c, length, limit in
+            x.load(outer + [.at(from + i), .span(firstChannel + c, 0)], shape: [length], limits: [limit])
+          }
+          patch.store(tile, [.at(line), .span((to + i) * w.steps + c, 0), .at(b.index(0))])
         }
       }
       return
     }
     // Another layout: vectors along the row, a channel at a time.
     let whole = count / lanes * lanes
-    b.loop(to: b.index(channels)) { c in
+    b.loop(to: b.index(w.steps)) { c in
       func move(_ i: Tile, limit: Tile?) {
-        let tile = x.load(outer + [.span(from + i, 0), .at(firstChannel + c)], shape: [lanes], limits: [limit])
+        func row(_ channel: Tile) -> Tile {
+          x.load(outer + [.span(from + i, 0), .at(firstChannel + channel)], shape: [lanes], limits: [limit])
+        }
         patch.store(
-          tile, [.at(line), .span((to + i) * channels + c, 0, step: channels), .at(b.index(0))], limits: [limit])
+          w.widens ? words(c, row) : row(c),
+          [.at(line), .span((to + i) * w.steps + c, 0, step: w.steps), .at(b.index(0))], limits: [limit])
       }
       b.loop(to: whole, step: lanes) { move($0, limit: nil) }
       b.when(whole.less(count)) { move(whole, limit: count - whole) }
@@ -77,11 +82,29 @@ struct PatchCopy {
 
   private func clear(_ patch: TileBuffer, _ line: Tile, from: Tile, count: Tile) {
     b.loop(to: count) { i in
-      vectors(of: channels) { c, length in
+      vectors(of: w.steps) { c, length in
         patch.store(
-          b.constant(0, .float32, [length]), [.at(line), .span((from + i) * channels + c, 0), .at(b.index(0))])
+          b.constant(0, patch.type.element, [length]), [.at(line), .span((from + i) * w.steps + c, 0), .at(b.index(0))])
       }
     }
+  }
+
+  /// `count` steps of k from number `first` on, of channels side by side.
+  private func steps(_ count: Int, _ first: Int, _ load: (Int, Int, Tile?) -> Tile) -> Tile {
+    if !w.widens { return load(first, count, nil) }
+    let limit = 2 * (first + count) > channels ? b.index(channels - 2 * first) : nil
+    return load(2 * first, 2 * count, limit).cast(.int16).bitcast(.int32)
+  }
+
+  /// The words of two channels, from 2 · `step` on, of which the second may be missing.
+  private func words(_ step: Tile, _ row: (Tile) -> Tile) -> Tile {
+    let first = step * 2
+    let low = row(first).cast(.int32)
+    let mask = b.constant(0xFFFF, .int32, low.shape)
+    // In place of a channel past the last one the last is read, and thrown away.
+    let second = row((first + 1).minimum(b.index(channels - 1))).cast(.int32)
+    let high = (first + 1).less(b.index(channels)).select(second, b.constant(0, .int32, low.shape))
+    return low.binary(.and, mask).binary(.or, high.binary(.shiftLeft, b.constant(16, .int32, low.shape)))
   }
 
   /// Pieces of a row of channels: long ones, then what is left.

@@ -8,7 +8,8 @@ struct PlainMatmul: KernelTemplate {
   let name = "matmul.plain"
 
   func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
-    guard case .matmul(let w) = workload, w.a.element == w.b.element, w.a.element != .bool, w.a.element != .float32
+    guard case .matmul(let w) = workload, w.a.element == w.b.element, w.a.element != .bool, w.a.element != .float32,
+      !w.widens
     else { return nil }
     return KnobSpace([("rows", [1, 2, 4]), ("vectors", [1, 2])])
   }

@@ -29,11 +29,14 @@ public struct RegisterTile: Hashable, Sendable {
 
 extension TileBuilder {
   /// acc + Σ over `count` steps of a's column times b's row; `column(k)` is `[rows, 1]`, `row(k)` is `[1, columns]`.
-  func accumulate(_ accumulator: Tile, to count: Tile, unroll: Int, _ column: (Tile) -> Tile, _ row: (Tile) -> Tile)
-    -> Tile
-  {
+  /// - Parameter parts: what the elements of both hold, if they are words.
+  func accumulate(
+    _ accumulator: Tile, to count: Tile, unroll: Int, of parts: WordParts? = nil, _ column: (Tile) -> Tile,
+    _ row: (Tile) -> Tile
+  ) -> Tile {
     loop(.unrolled(by: unroll), to: count, carrying: [accumulator]) { k, carried in
-      [carried[0].addingDot(column(k), row(k))]
+      let (x, y) = (column(k), row(k))
+      return [parts.map { carried[0].addingDot(x, y, of: $0) } ?? carried[0].addingDot(x, y)]
     }[0]
   }
 }

@@ -14,7 +14,7 @@ struct SkinnyMatmul {
   private let together: Int
 
   /// Most rows for which arithmetic costs no more than reading: known in number, or open.
-  private static let most = (known: 4, open: 1)
+  static let most = (known: 4, open: 1)
 
   /// nil where the number of rows is known and too large, or b is not a constant.
   init?(_ p: MatmulProgram) {

@@ -102,12 +102,37 @@ extension TileBuilder {
     let depth = shape[1..<(shape.count - 1)].map { size($0) }
     loop(.parallel(grain: 1), to: size(shape[0])) { batch in
       loop(.parallel(grain: 1), to: columns, step: packing.width) { column in
+        if packing.group > 1 {
+          packGroups(source, to: panels, packing, batch, column, depth)
+          return
+        }
         nested(depth) { k in
           let row = zip(k, depth).reduce(index(0)) { $0 * $1.1 + $1.0 }
           let values = source.load(
             [.at(batch)] + k.map { .at($0) } + [.span(column, 0)], shape: [packing.width], limits: [columns - column])
           panels.store(values, [.at(batch), .at(column / packing.width), .at(row), .span(index(0), 0)])
         }
+      }
+    }
+  }
+
+  /// A panel with steps of k's innermost dimension side by side, zeros past its end.
+  private func packGroups(
+    _ source: TileBuffer, to panels: TileBuffer, _ packing: WeightPacking, _ batch: Tile, _ column: Tile,
+    _ depth: [Tile]
+  ) {
+    let (inner, left) = (depth[depth.count - 1], size(packing.source.shape[depth.count + 1]) - column)
+    let groups = inner.ceilDivided(by: packing.group)
+    nested(depth.dropLast() + [groups]) { k in
+      let row = zip(k, depth.dropLast() + [groups]).reduce(index(0)) { $0 * $1.1 + $1.0 }
+      for part in 0..<packing.group {
+        let step = k[k.count - 1] * packing.group + part
+        let values = source.load(
+          [.at(batch)] + k.dropLast().map { .at($0) } + [.span(step, 0), .span(column, 1)], shape: [1, packing.width],
+          limits: [inner - step, left])
+        panels.store(
+          values.reshape([packing.width]).cast(packing.element),
+          [.at(batch), .at(column / packing.width), .at(row), .span(index(part), 0, step: packing.group)])
       }
     }
   }

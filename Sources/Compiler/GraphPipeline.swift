@@ -4,6 +4,7 @@ import GraphIR
 let graphPipeline: [GraphPass] = [
   .foldConstants,  // first: exporters' shape arithmetic goes, and everything after sees a smaller graph
   .simplify,  // patterns are matched on what is left when identities are gone and constants are inside expressions
+  .recogniseIntegerProducts,  // while quantised weights are still there
   .settleStoredWeights,  // once transposes are in the products that read them: what is widened now can be recognised
   .commonSubexpressions,  // a mean computed twice is one value, as the patterns expect
   .recognise,  // before fusion, which would hide the single operations that patterns consist of

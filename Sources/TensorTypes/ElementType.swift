@@ -52,6 +52,14 @@ public enum ElementType: String, Hashable, Sendable, Codable, CaseIterable {
 
   public var isInteger: Bool { isSignedInteger || isUnsignedInteger }
 
+  /// i8, u8 and i16, whose products are exact in i32: every number of the type is an i16.
+  public var isNarrowInteger: Bool {
+    switch self {
+    case .int8, .uint8, .int16: true
+    case .float64, .float32, .float16, .bfloat16, .int64, .int32, .uint64, .uint32, .uint16, .bool: false
+    }
+  }
+
   /// Distance from 1 to the next representable number; 0 for integers.
   public var epsilon: Double {
     switch self {

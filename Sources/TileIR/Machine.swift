@@ -9,13 +9,19 @@ public struct Machine: Hashable, Sendable, Codable {
   public var hasFMA: Bool
   /// Bytes of data cache a core can count on: level 1, level 2, its share of level 3.
   public var cacheBytes: [Int]
+  /// Which short dot products take an instruction or two; the others are spelled out.
+  public var wordDots: [WordParts]
 
-  public init(name: String, vectorBytes: Int, vectorRegisters: Int, hasFMA: Bool, cacheBytes: [Int]) {
+  public init(
+    name: String, vectorBytes: Int, vectorRegisters: Int, hasFMA: Bool, cacheBytes: [Int],
+    wordDots: [WordParts] = [.i16x2]
+  ) {
     self.name = name
     self.vectorBytes = vectorBytes
     self.vectorRegisters = vectorRegisters
     self.hasFMA = hasFMA
     self.cacheBytes = cacheBytes
+    self.wordDots = wordDots
   }
 
   /// f32 elements in a vector register.

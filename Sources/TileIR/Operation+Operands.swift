@@ -7,7 +7,9 @@ extension Operation {
       .reduce(_, let x, _):
       [x]
     case .binary(_, let x, let y): [x, y]
-    case .select(let x, let y, let z), .fma(let x, let y, let z), .dot(let x, let y, let z): [x, y, z]
+    case .select(let x, let y, let z), .fma(let x, let y, let z), .dot(let x, let y, let z),
+      .dotOfWords(_, let x, let y, let z):
+      [x, y, z]
     case .load(let access, _): access.operands
     case .store(let x, let access): [x] + access.operands
     case .prefetch(let access): access.operands
@@ -22,7 +24,7 @@ extension Operation {
     case .loop(let loop): [loop.body]
     case .conditional(_, let then, let otherwise): [then, otherwise]
     case .size, .constant, .iota, .unary, .binary, .select, .fma, .cast, .bitcast, .broadcast, .reshape, .transpose,
-      .reduce, .dot, .load, .store, .prefetch, .allocate, .barrier:
+      .reduce, .dot, .dotOfWords, .load, .store, .prefetch, .allocate, .barrier:
       []
     }
   }

@@ -57,7 +57,14 @@ public struct Tile {
   public func cast(_ type: ElementType) -> Tile {
     type == element ? self : builder.emit(.cast(value), type, shape)
   }
-  public func bitcast(_ type: ElementType) -> Tile { builder.emit(.bitcast(value), type, shape) }
+  /// Elements of another width make the innermost dimension shorter or longer.
+  public func bitcast(_ type: ElementType) -> Tile {
+    var target = shape
+    if type.byteCount != element.byteCount {
+      target[shape.count - 1] = shape[shape.count - 1] * element.byteCount / type.byteCount
+    }
+    return builder.emit(.bitcast(value), type, target)
+  }
 
   // MARK: Shape
 
@@ -83,6 +90,14 @@ public struct Tile {
       shape.count == 2 && a.shape == [shape[0], b.shape[0]] && b.shape[1] == shape[1],
       "dot of \(a.shape) and \(b.shape) into \(shape)")
     return builder.emit(.dot(accumulator: value, a.value, b.value), element, shape)
+  }
+
+  /// `self[m, n] + Σₖ Σⱼ a[m, k]ⱼ · b[k, n]ⱼ` over the numbers j in words of 32 bits.
+  public func addingDot(_ a: Tile, _ b: Tile, of parts: WordParts) -> Tile {
+    precondition(
+      shape.count == 2 && a.shape == [shape[0], b.shape[0]] && b.shape[1] == shape[1],
+      "dot of \(a.shape) and \(b.shape) into \(shape)")
+    return builder.emit(.dotOfWords(parts, accumulator: value, a.value, b.value), element, shape)
   }
 }
 

@@ -126,7 +126,8 @@ public struct Operation: Hashable, Sendable {
     case fma(TileValue, TileValue, TileValue)
     /// As `Expression.Instruction.cast`.
     case cast(TileValue)
-    /// The same bits as another type of the same width.
+    /// The same bits as another type. Where that is of another width, the innermost dimension is as much shorter or longer;
+    /// the first element has the lowest bits.
     case bitcast(TileValue)
 
     /// Aligned at the innermost dimension, dimensions of 1 (or missing) repeat to the result's shape.
@@ -139,6 +140,9 @@ public struct Operation: Hashable, Sendable {
     /// acc[m, n] + Σₖ a[m, k] · b[k, n], each step one fma in order of k. Elements f32 (a, b may be narrower: each
     /// is widened exactly first) or f64, or i32 with a, b in i8/u8.
     case dot(accumulator: TileValue, TileValue, TileValue)
+    /// The same for words of 32 bits that hold several numbers each: acc[m, n] + Σₖ Σⱼ a[m, k]ⱼ · b[k, n]ⱼ, a and b in i32,
+    /// the accumulator in i32, which wraps around, or f32 for floats.
+    case dotOfWords(WordParts, accumulator: TileValue, TileValue, TileValue)
 
     case load(Access, fill: Scalar)
     case store(TileValue, Access)

@@ -65,6 +65,8 @@ public struct TileRewriter {
     case .transpose(let x, let permutation): emit(.transpose(new(x), permutation: permutation), operation)
     case .reduce(let function, let x, let dimension): emit(.reduce(function, new(x), dimension: dimension), operation)
     case .dot(let accumulator, let a, let b): emit(.dot(accumulator: new(accumulator), new(a), new(b)), operation)
+    case .dotOfWords(let parts, let accumulator, let a, let b):
+      emit(.dotOfWords(parts, accumulator: new(accumulator), new(a), new(b)), operation)
     case .load(let access, let fill): emit(.load(mapped(access), fill: fill), operation)
     case .store(let x, let access): builder.emit(.store(new(x), mapped(access)))
     case .prefetch(let access): builder.emit(.prefetch(mapped(access)))
@@ -141,8 +143,9 @@ extension Operation.Kind {
     case .fma: .fma(x[0], x[1], x[2])
     case .cast: .cast(x[0])
     case .bitcast: .bitcast(x[0])
-    case .size, .constant, .iota, .broadcast, .reshape, .transpose, .reduce, .dot, .load, .store, .prefetch, .allocate,
-      .loop, .conditional, .barrier:
+    case .size, .constant, .iota, .broadcast, .reshape, .transpose, .reduce, .dot, .dotOfWords, .load, .store,
+      .prefetch,
+      .allocate, .loop, .conditional, .barrier:
       preconditionFailure("an elementwise operation")
     }
   }

@@ -6,10 +6,12 @@ import TensorTypes
 public enum KernelFamily: String, CaseIterable, Sendable {
   case matmul
   case skinnyMatmul = "skinny-matmul"
+  case integerMatmul = "integer-matmul"
   case plainMatmul = "plain-matmul"
   case narrowMatmul = "narrow-matmul"
   case convolution, winograd, depthwise
   case rowConvolution = "row-convolution"
+  case integerConvolution = "integer-convolution"
   case attention
   case decodeAttention = "decode-attention"
   case normalization, reduction, elementwise, copy, pad, pool, resize, gather, scatter, scan, sort
@@ -24,9 +26,11 @@ public enum KernelFamily: String, CaseIterable, Sendable {
     switch self {
     case .matmul: [MatmulCase.random(skinny: false, &g).kernelCase(&g)]
     case .skinnyMatmul: [MatmulCase.random(skinny: true, &g).kernelCase(&g)]
+    case .integerMatmul: [IntegerMatmulCase.random(&g).kernelCase(&g)]
     case .plainMatmul: [PlainMatmulCase.random(&g).kernelCase(&g)]
     case .narrowMatmul: [NarrowMatmulCase.random(&g).kernelCase(&g)]
     case .convolution: [ConvolutionCase.random(.general, &g).kernelCase(&g)]
+    case .integerConvolution: [ConvolutionCase.random(.integer, &g).kernelCase(&g)]
     case .winograd: [ConvolutionCase.random(.winograd, &g).kernelCase(&g)]
     case .depthwise: [ConvolutionCase.random(.depthwise, &g).kernelCase(&g)]
     case .rowConvolution: [ConvolutionCase.random(.rows, &g).kernelCase(&g)]

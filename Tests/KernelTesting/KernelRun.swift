@@ -145,13 +145,15 @@ private func packed(_ sample: Sample, _ packing: WeightPacking, _ sizes: [String
     return memory
   }
   let columns = shape.last!
-  let depth = shape[1..<(shape.count - 1)].reduce(1, *)
+  let (inner, group) = (shape[shape.count - 2], packing.group)
+  let steps = shape[1..<(shape.count - 2)].reduce(1, *) * ((inner + group - 1) / group)
   let panels = (columns + packing.width - 1) / packing.width
   forEachIndex(shape) { index in
     let k = zip(index, shape).dropFirst().dropLast().reduce(0) { $0 * $1.1 + $1.0 }
     let column = index.last!
-    let row = (index[0] * panels + column / packing.width) * depth + k
-    memory[row * packing.width + column % packing.width] =
+    let step = k / inner * ((inner + group - 1) / group) + k % inner / group
+    let row = (index[0] * panels + column / packing.width) * steps + step
+    memory[(row * packing.width + column % packing.width) * group + k % inner % group] =
       sample.memory[zip(index, strides).reduce(packing.offset.evaluate(sizes)!) { $0 + $1.0 * $1.1 }]
   }
   return memory

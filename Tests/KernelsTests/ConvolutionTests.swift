@@ -33,6 +33,26 @@ import Testing
   ])
   func implicitGEMM(_ c: ConvolutionCase) throws { try check(c) }
 
+  /// Words of two channels: even and odd numbers of them, in both layouts, and weights known at run time only.
+  @Test(
+    arguments: [
+      ConvolutionCase([9, 13], 5, 19, window: [3, 3], pad: 1),
+      ConvolutionCase([9, 13], 8, 16, window: [3, 3], pad: 1),
+      ConvolutionCase([9, 13], 5, 16, window: [3, 3], pad: 1, channelsLast: false, isSymbolic: true),
+      ConvolutionCase([15, 14], 3, 9, window: [7, 7], stride: 2, pad: 3),
+      ConvolutionCase([15, 14], 1, 17, window: [5, 5], pad: 2, channelsLast: false),
+      ConvolutionCase([10, 10], 6, 9, window: [3, 3], dilation: 2, pad: 1, groups: 2),
+      ConvolutionCase([6, 40], 9, 33, window: [1, 1], stride: 2),
+      ConvolutionCase([9, 13], 6, 38, window: [3, 3], pad: 1, groups: 2, wIsConstant: false),
+      ConvolutionCase([30], 40, 9, window: [3], dilation: 4, pad: -2, wIsConstant: false),
+      ConvolutionCase([4, 5, 6], 3, 8, window: [2, 3, 3], pad: 1),
+    ], [(ElementType.uint8, ElementType.int8), (.int16, .uint8)])
+  func integers(_ c: ConvolutionCase, types: (ElementType, ElementType)) throws {
+    var integers = c
+    integers.integers = types
+    try check(integers)
+  }
+
   @Test(
     arguments: [
       ConvolutionCase([9, 13], 17, 19, window: [3, 3], pad: 1), ConvolutionCase([8, 8], 16, 16, window: [3, 3]),

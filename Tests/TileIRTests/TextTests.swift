@@ -60,6 +60,13 @@ let everything = """
       } else {
         barrier
       }
+      %42 = constant 7: i32[4x8]
+      %43 = bitcast %42: i16[4x16]
+      %44 = bitcast %43: i32[4x8]
+      %45 = constant 9: i32[8x8]
+      %46 = dot i16x2 %42, %44, %45: i32[4x8]
+      %47 = dot bf16x2 %27, %44, %45: f32[4x8]
+      %48 = dot u8i8x4 %42, %44, %45: i32[4x8]
     }
   }
 

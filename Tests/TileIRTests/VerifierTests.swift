@@ -45,6 +45,15 @@ private let broken: [(TileRule, String)] = [
     "for parallel(1) %5 = %2 to %3 step 1 { %6 = constant 0: f32[4x2] %7 = constant 0: f32[4x3] %8 = dot %6, %7, %7: f32[4x2] }"
   ),
   (.dot, "for parallel(1) %5 = %2 to %3 step 1 { %6 = constant 0: i32[2x2] %7 = dot %6, %6, %6: i32[2x2] }"),
+  (
+    .dotOfWords,
+    "for parallel(1) %5 = %2 to %3 step 1 { %6 = constant 0: i32[2x2] %7 = dot bf16x2 %6, %6, %6: i32[2x2] }"
+  ),
+  (
+    .dotOfWords,
+    "for parallel(1) %5 = %2 to %3 step 1 { %6 = constant 0: i32[2x3] %7 = dot i16x2 %6, %6, %6: i32[2x3] }"
+  ),
+  (.bitcast, "for parallel(1) %5 = %2 to %3 step 1 { %6 = iota 0: i64[3] %7 = bitcast %6: i32[3] }"),
   (.accessRank, "%5 = load %0[%2] fill 0.0: f32"),
   (.accessDimensions, "for parallel(1) %5 = %2 to %3 step 1 { %6 = load %0[%2, %2 + d1] fill 0.0: f32[4] }"),
   (.accessDimensions, "for parallel(1) %5 = %2 to %3 step 1 { %6 = load %0[%2 + d0, %2 + d0] fill 0.0: f32[4] }"),

@@ -14,6 +14,10 @@ class Task:
         return self.text.split()[0]
 
     @property
+    def builder(self):
+        return (QUANTISED if self.text.split()[1] == "i8" else BUILDERS)[self.kind]
+
+    @property
     def sizes(self):
         return {k: int(v) if v.lstrip("-").isdigit() else v for k, v in (w.split("=") for w in self.text.split()[2:])}
 
@@ -25,12 +29,14 @@ class Task:
         for part in ("inputs", "expected"):
             (folder / part).mkdir(parents=True, exist_ok=True)
         generator = np.random.default_rng(20261124)
-        nodes, inputs, constants, output = BUILDERS[self.kind](self.sizes, generator)
-        helper, numpy_helper, float32 = onnx.helper, onnx.numpy_helper, onnx.TensorProto.FLOAT
+        nodes, inputs, constants, output, *kind = self.builder(self.sizes, generator)
+        helper, numpy_helper = onnx.helper, onnx.numpy_helper
+        result = helper.np_dtype_to_tensor_dtype(np.dtype(*kind or ["float32"]))
         graph = helper.make_graph(
             nodes, self.name,
-            [helper.make_tensor_value_info(n, float32, a.shape) for n, a in inputs.items()],
-            [helper.make_tensor_value_info("y", float32, output)],
+            [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
+             for n, a in inputs.items()],
+            [helper.make_tensor_value_info("y", result, output)],
             [numpy_helper.from_array(a, n) for n, a in constants.items()])
         domains = [("", 17)] + [(d, 1) for d in {n.domain for n in nodes} if d]
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid(*d) for d in domains], ir_version=8)
@@ -155,6 +161,50 @@ def resize(s, g):
     return nodes, {"x": random(g, 1, c, h, w)}, {"scales": np.array([1, 1, 2, 2], "float32")}, [1, c, 2 * h, 2 * w]
 
 
+def numbers(generator, kind, *shape):
+    """Random integers: any u8, or i8 of 7 bits, whose products with u8 no engine's instruction saturates."""
+    import numpy as np
+    low, high = (0, 255) if kind == "uint8" else (-64, 63)
+    return generator.integers(low, high, shape, endpoint=True).astype(np.dtype(kind))
+
+
+def quantised_matmul(s, g):
+    """MatMulInteger as dynamic quantisation writes it: a's zero point comes with a."""
+    import numpy as np
+    inputs = {"a": numbers(g, "uint8", s["m"], s["k"]), "za": np.array(121, "uint8")}
+    return [node("MatMulInteger", ["a", "b", "za"])], inputs, {"b": numbers(g, "int8", s["k"], s["n"])}, \
+        [s["m"], s["n"]], "int32"
+
+
+def requantised_matmul(s, g):
+    """QLinearMatMul with a scale a column."""
+    import numpy as np
+    a, b = numbers(g, "uint8", s["m"], s["k"]), numbers(g, "int8", s["k"], s["n"])
+    constants = {"b": b, "sa": np.array(0.02, "float32"), "za": np.array(121, "uint8"), "zb": np.zeros(s["n"], "int8"),
+                 "sb": g.uniform(0.001, 0.003, s["n"]).astype("float32"), "zy": np.array(118, "uint8"),
+                 "sy": np.array(0.02 * 0.002 * 74 * 37 * s["k"] ** 0.5 / 40, "float32")}
+    return [node("QLinearMatMul", ["a", "sa", "za", "b", "sb", "zb", "sy", "zy"])], {"a": a}, constants, \
+        [s["m"], s["n"]], "uint8"
+
+
+def requantised_conv(s, g):
+    """QLinearConv with a scale an output channel."""
+    import numpy as np
+    k, stride = s.get("k", 3), s.get("stride", 1)
+    pad = s.get("pad", k // 2)
+    x, w = numbers(g, "uint8", 1, s["c"], s["h"], s["w"]), numbers(g, "int8", s["o"], s["c"], k, k)
+    constants = {"sx": np.array(0.02, "float32"), "zx": np.array(114, "uint8"), "w": w, "zw": np.zeros(s["o"], "int8"),
+                 "sw": g.uniform(0.001, 0.003, s["o"]).astype("float32"), "zy": np.array(118, "uint8"),
+                 "sy": np.array(0.02 * 0.002 * 74 * 37 * (s["c"] * k * k) ** 0.5 / 40, "float32"),
+                 "bias": g.integers(-9000, 9000, s["o"]).astype("int32")}
+    y = [1, s["o"], *((n + 2 * pad - k) // stride + 1 for n in (s["h"], s["w"]))]
+    inputs = ["x", "sx", "zx", "w", "sw", "zw", "sy", "zy", "bias"]
+    return [node("QLinearConv", inputs, strides=[stride] * 2, pads=[pad] * 4, kernel_shape=[k] * 2)], {"x": x}, \
+        constants, y, "uint8"
+
+
+QUANTISED = {"matmul": quantised_matmul, "qmatmul": requantised_matmul, "qconv": requantised_conv}
+
 BUILDERS = {"matmul": matmul, "nbits": nbits, "conv": conv, "convt": convt, "attention": attention, "softmax": softmax,
             "layernorm": layernorm, "groupnorm": groupnorm, "transpose": transpose, "reduce": reduce, "resize": resize}
 
@@ -232,6 +282,18 @@ groupnorm_320       groupnorm f32 c=320 h=64 w=64 groups=32
 transpose_2048      transpose f32 m=2048 n=1500
 reduce_rows         reduce f32 m=4096 n=1280 axis=1
 reduce_columns      reduce f32 m=4096 n=1280 axis=0
+i8_bert_qkv         matmul i8 m=128 n=768 k=768
+i8_bert_up          matmul i8 m=128 n=3072 k=768
+i8_minilm_down      matmul i8 m=64 n=384 k=1536
+i8_llm_decode       matmul i8 m=1 n=4864 k=896
+i8_llm_logits       matmul i8 m=1 n=51864 k=384
+i8_llm_prompt       matmul i8 m=128 n=4864 k=896
+i8_odd              matmul i8 m=77 n=1009 k=331
+q8_vit_up           qmatmul i8 m=197 n=3072 k=768
+q8_bert_down        qmatmul i8 m=128 n=768 k=3072
+q8_resnet_3x3_56    qconv i8 c=64 h=56 w=56 o=64 k=3
+q8_resnet_3x3_14    qconv i8 c=256 h=14 w=14 o=256 k=3
+q8_resnet_1x1_28    qconv i8 c=128 h=28 w=28 o=512 k=1
 upsample            resize f32 c=320 h=32 w=32
 """.strip().splitlines()]
 

@@ -10,6 +10,11 @@ extension GraphPass {
         graph, recognitionRules + simplificationRules, notes: log.map { RecognitionNotes($0, of: recognitionRules) })
     })
 
+  /// Finds products of quantised numbers, before anything decides what becomes of quantised weights otherwise.
+  static let recogniseIntegerProducts = GraphPass("recogniseIntegerProducts") { graph in
+    try GraphRewriter.rewrite(graph, integerProductRules + simplificationRules)
+  }
+
   /// Multiplies constant factors into constant weights.
   static let foldScaleIntoWeights = GraphPass("foldScaleIntoWeights") { graph in
     try GraphRewriter.rewrite(graph, weightRules + simplificationRules)

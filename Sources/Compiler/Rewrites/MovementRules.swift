@@ -68,11 +68,14 @@ let movementRules: [Rule] = [
     return try g.build(op, source[0])
   },
   Rule("matmul(transpose(a), b) = matmul with a the other way round", on: MatMul.self) { g, op, x in
+    var turned = op
     if let source = g.matrixTransposed(x[0]) {
-      return try g.build(MatMul(transposeLeft: !op.transposeLeft, transposeRight: op.transposeRight), source, x[1])
+      turned.transposeLeft.toggle()
+      return try g.build(turned, source, x[1])
     }
     if let source = g.matrixTransposed(x[1]) {
-      return try g.build(MatMul(transposeLeft: op.transposeLeft, transposeRight: !op.transposeRight), x[0], source)
+      turned.transposeRight.toggle()
+      return try g.build(turned, x[0], source)
     }
     return nil
   },

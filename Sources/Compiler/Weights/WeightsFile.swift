@@ -28,6 +28,7 @@ enum WeightsFile {
 /// Fills the panels of a packing from a tensor.
 private struct Packer {
   let packing: WeightPacking
+  let tensor: HostTensor
   /// May stand at any address: a model's file aligns nothing.
   let bytes: UnsafeRawBufferPointer
   let (batches, columns): (Int, Int)
@@ -37,10 +38,11 @@ private struct Packer {
 
   init(_ tensor: HostTensor, _ packing: WeightPacking) {
     let isCoded = packing.codeBits != nil && tensor.element == .int8 && packing.element == .int32
-    guard isCoded || tensor.element == packing.element else {
-      preconditionFailure("elements packed as they are, or codes in words")
+    guard isCoded || tensor.element == packing.element || packing.group > 1 else {
+      preconditionFailure("elements packed as they are, codes in words, or integers in groups")
     }
     self.packing = packing
+    self.tensor = tensor
     bytes = tensor.bytes
     // How often a matrix is repeated that is there once may be known only at run time.
     let shape = [packing.packed.shape[0].constant!] + packing.source.shape.dropFirst().map { $0.constant! }
@@ -60,6 +62,7 @@ private struct Packer {
 
   func pack(to: UnsafeMutableRawBufferPointer) {
     if let bits = packing.codeBits { return packCodes(to, bits) }
+    if packing.group > 1 { return packGroups(to) }
     if packing.transforms.contains(where: { $0 != nil }) { return packTransformed(to) }
     switch packing.element.byteCount {
     case 1: packElements(to, UInt8.self)
@@ -103,6 +106,41 @@ private struct Packer {
             let code = Int(bytes.loadUnaligned(fromByteOffset: base + row, as: Int8.self))
             precondition((-half..<half).contains(code), "a code of \(bits) bits, not \(code)")
             target[slot + k / steps * packing.width] |= UInt32(code + half) << UInt32(k % steps * bits)
+          }
+        }
+      }
+    }
+  }
+
+  /// Steps of k side by side.
+  private func packGroups(_ to: UnsafeMutableRawBufferPointer) {
+    switch (tensor.element, packing.element) {
+    case (.int8, .int8), (.uint8, .uint8): packGroups(to, UInt8.self, UInt8.self) { $0 }
+    case (.int8, .int16): packGroups(to, Int8.self, Int16.self) { Int16($0) }
+    case (.uint8, .int16): packGroups(to, UInt8.self, Int16.self) { Int16($0) }
+    case (.int16, .int16): packGroups(to, Int16.self, Int16.self) { $0 }
+    default: preconditionFailure("narrow integers in groups, not \(tensor.element) as \(packing.element)")
+    }
+  }
+
+  private func packGroups<S: BitwiseCopyable, T: BitwiseCopyable>(
+    _ to: UnsafeMutableRawBufferPointer, _: S.Type, _: T.Type, _ convert: (S) -> T
+  ) {
+    let group = packing.group
+    let inner = packing.source.shape[packing.source.rank - 2].constant!
+    to.withMemoryRebound(to: T.self) { panels in
+      var next = 0
+      for batch in 0..<batches {
+        for first in stride(from: 0, to: columns, by: packing.width) {
+          let present = min(packing.width, columns - first)
+          for (number, row) in rowOffsets.enumerated() {
+            let place = number % inner
+            let base = start(batch, first) + row
+            for j in 0..<present {
+              panels[next + j * group + place % group] = convert(
+                bytes.loadUnaligned(fromByteOffset: (base + j * columnStep) * MemoryLayout<S>.size, as: S.self))
+            }
+            if place % group == group - 1 || place == inner - 1 { next += packing.width * group }
           }
         }
       }

@@ -6,7 +6,10 @@ import TensorTypes
 /// `x` is `[N, C, spatial…]`, or `[N, spatial…, C]` with channels last, and so is the result. `w` is always
 /// `[O, C / groups, kernel…]`.
 ///
-/// - (convolve_c1) Two operands, of one numeric type and of one rank, which is 3 or more.
+/// If it widens, products of i8, u8 and i16 are summed in i32, which wraps around.
+///
+/// - (convolve_c1) Two operands of one rank, which is 3 or more, and of one numeric type; of i8, u8 and i16 in any
+///   combination if it widens.
 /// - (convolve_c2) Strides, dilations and pads have one entry a spatial dimension; the first two are positive.
 /// - (convolve_c3) Kernel sizes and `w`'s channels are integers.
 /// - (convolve_c4) `groups` divides C and O; `w` has C / groups input channels.
@@ -19,20 +22,21 @@ public struct Convolve: Op {
   public var padsAfter: [Int]
   public var groups: Int
   public var layout: ConvolutionLayout
+  public var widens: Bool
 
   public init(
     strides: [Int], dilations: [Int], padsBefore: [Int], padsAfter: [Int], groups: Int = 1,
-    layout: ConvolutionLayout = .channelsFirst
+    layout: ConvolutionLayout = .channelsFirst, widens: Bool = false
   ) {
     (self.strides, self.dilations, self.padsBefore, self.padsAfter) = (strides, dilations, padsBefore, padsAfter)
-    (self.groups, self.layout) = (groups, layout)
+    (self.groups, self.layout, self.widens) = (groups, layout, widens)
   }
 
   public var attributes: [(name: String, value: Attribute)] {
     [
       ("strides", .integers(strides)), ("dilations", .integers(dilations)), ("pads_before", .integers(padsBefore)),
       ("pads_after", .integers(padsAfter)), ("groups", .integer(groups)), ("layout", .word(layout)),
-    ]
+    ] + (widens ? [("widens", .bool(true))] : [])
   }
   public init(attributes: inout AttributeReader) throws {
     strides = try attributes.integers("strides")
@@ -41,6 +45,7 @@ public struct Convolve: Op {
     padsAfter = try attributes.integers("pads_after")
     groups = try attributes.integer("groups", default: 1)
     layout = try attributes.word("layout", default: .channelsFirst)
+    widens = try attributes.bool("widens", default: false)
   }
 
   func window(_ kernel: [Int]) -> Window {
@@ -48,9 +53,9 @@ public struct Convolve: Op {
   }
 
   public func infer(_ x: [TensorType]) throws -> [TensorType] {
-    try require(
-      x.count == 2 && x[0].element == x[1].element && x[0].element != .bool && x[0].rank == x[1].rank && x[0].rank >= 3,
-      "convolve_c1: operands \(x)")
+    guard let element = productType(x.map(\.element), widens: widens), x[0].rank == x[1].rank, x[0].rank >= 3 else {
+      throw Failure.badData("convolve_c1: operands \(x)")
+    }
     guard let weights = x[1].staticShape else { throw Failure.badData("convolve_c3: weights \(x[1])") }
     let window = window(Array(weights[2...]))
     try window.check("convolve_c2")
@@ -62,7 +67,7 @@ public struct Convolve: Op {
     try require(
       !spatial.contains { ($0.constant ?? 1) < 0 }, "convolve_c5: window \(weights[2...]) does not fit into \(x[0])")
     return [
-      TensorType(x[0].element, layout.shape(batch: x[0].shape[0], channels: Dim(weights[0]), spatial: spatial))
+      TensorType(element, layout.shape(batch: x[0].shape[0], channels: Dim(weights[0]), spatial: spatial))
     ]
   }
 
@@ -99,6 +104,6 @@ public struct Convolve: Op {
         }
       }
     }
-    return HostTensor(x.element, shape, N.column(result))
+    return HostTensor(widens ? .int32 : x.element, shape, N.column(result))
   }
 }

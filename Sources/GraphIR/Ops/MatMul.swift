@@ -3,7 +3,9 @@ import TensorTypes
 /// `c[…, m, n] = Σ_k a[…, m, k] · b[…, k, n]`, the outer dimensions broadcast as NumPy does. A transposed operand
 /// has its two innermost dimensions the other way round in memory: `a[…, k, m]`, `b[…, n, k]`.
 ///
-/// - (matmul_c1) Two operands of one element type, not bool.
+/// If it widens, products of i8, u8 and i16 are summed in i32, which wraps around.
+///
+/// - (matmul_c1) Two operands of one element type, not bool; of i8, u8 and i16 in any combination if it widens.
 /// - (matmul_c2) Both of rank 2 or more.
 /// - (matmul_c3) Equal sizes along `k`.
 /// - (matmul_c4) The outer dimensions broadcast.
@@ -11,29 +13,31 @@ public struct MatMul: Op {
   public static let mnemonic = "matmul"
   public var transposeLeft: Bool
   public var transposeRight: Bool
+  public var widens: Bool
 
-  public init(transposeLeft: Bool = false, transposeRight: Bool = false) {
-    (self.transposeLeft, self.transposeRight) = (transposeLeft, transposeRight)
+  public init(transposeLeft: Bool = false, transposeRight: Bool = false, widens: Bool = false) {
+    (self.transposeLeft, self.transposeRight, self.widens) = (transposeLeft, transposeRight, widens)
   }
 
   public var attributes: [(name: String, value: Attribute)] {
     [("transpose_left", .bool(transposeLeft)), ("transpose_right", .bool(transposeRight))]
+      + (widens ? [("widens", .bool(true))] : [])
   }
   public init(attributes: inout AttributeReader) throws {
     transposeLeft = try attributes.bool("transpose_left", default: false)
     transposeRight = try attributes.bool("transpose_right", default: false)
+    widens = try attributes.bool("widens", default: false)
   }
 
   public func infer(_ x: [TensorType]) throws -> [TensorType] {
-    try require(
-      x.count == 2 && x[0].element == x[1].element && x[0].element != .bool,
-      "matmul_c1: operands \(x) are not two of one numeric type")
+    let element = productType(x.map(\.element), widens: widens)
+    guard let element else { throw Failure.badData("matmul_c1: operands \(x) are not two of one numeric type") }
     try require(x[0].rank >= 2 && x[1].rank >= 2, "matmul_c2: operands \(x) are not of rank 2 or more")
     let (m, k) = sizes(x[0].shape, transposeLeft)
     let (k2, n) = sizes(x[1].shape, transposeRight)
     try require(mayBeEqual(k, k2), "matmul_c3: \(k) columns against \(k2) rows in operands \(x)")
     let batch = try broadcast(x[0].shape.dropLast(2), x[1].shape.dropLast(2), constraint: "matmul_c4")
-    return [TensorType(x[0].element, batch + [m, n])]
+    return [TensorType(element, batch + [m, n])]
   }
 
   /// Rows and columns as the product sees them.
@@ -69,7 +73,7 @@ public struct MatMul: Op {
         }
       }
     }
-    return HostTensor(a.element, shape, N.column(result))
+    return HostTensor(widens ? .int32 : a.element, shape, N.column(result))
   }
 
   /// Which matrix of an operand goes into each matrix of the result.
@@ -77,4 +81,12 @@ public struct MatMul: Op {
     let own = Array(shape.dropLast(2))
     return HostTensor(integers: Array(0..<own.product), own).broadcast(to: batch).integers.map { Int($0) }
   }
+}
+
+/// The element type of a product of two operands; nil if they have none.
+/// - Parameter widens: whether narrow integers give an i32.
+func productType(_ elements: [ElementType], widens: Bool) -> ElementType? {
+  guard elements.count == 2 else { return nil }
+  if widens { return elements.allSatisfy(\.isNarrowInteger) ? .int32 : nil }
+  return elements[0] == elements[1] && elements[0] != .bool ? elements[0] : nil
 }

@@ -14,7 +14,7 @@ extension KernelLowering {
     case .conditional(let condition, let then, let otherwise): lower(condition, then, otherwise)
     case .barrier: break  // lanes of a grid iteration are one thread here
     case .size, .constant, .iota, .unary, .binary, .select, .fma, .cast, .bitcast, .broadcast, .reshape, .transpose,
-      .reduce, .dot, .load:
+      .reduce, .dot, .dotOfWords, .load:
       let result = operation.results[0]
       guard case .tile(let element, let shape) = program[result] else { preconditionFailure("a tile") }
       values[result] = lower(operation.kind, element, shape)
@@ -36,15 +36,14 @@ extension KernelLowering {
       return map([c, x, y], element, shape) { LLVMBuildSelect(e.builder, $0[0], $0[1], $0[2], "") }
     case .fma(let x, let y, let z): return map([x, y, z], element, shape) { fma($0[0], $0[1], $0[2], element) }
     case .cast(let x): return map([x], element, shape) { convert($0[0], registers(x).element, element) }
-    case .bitcast(let x):
-      return map([x], element, shape) {
-        LLVMBuildBitCast(e.builder, $0[0], e.vector(e.type(element), width($0[0])), "")
-      }
+    case .bitcast(let x): return bitcast(registers(x), element, shape)
     case .broadcast(let x): return broadcast(registers(x), to: shape)
     case .reshape(let x): return reshape(registers(x), to: shape)
     case .transpose(let x, let permutation): return transpose(registers(x), permutation)
     case .reduce(let function, let x, let dimension): return reduce(function, registers(x), dimension: dimension)
     case .dot(let accumulator, let a, let b): return dot(registers(accumulator), registers(a), registers(b))
+    case .dotOfWords(let parts, let accumulator, let a, let b):
+      return dotOfWords(parts, registers(accumulator), registers(a), registers(b))
     case .load(let access, let fill): return load(access, fill: fill, element, shape)
     case .store, .prefetch, .allocate, .loop, .conditional, .barrier:
       preconditionFailure("an operation with one tile as result")

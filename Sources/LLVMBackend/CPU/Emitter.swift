@@ -112,6 +112,18 @@ final class Emitter {
     return LLVMBuildCall2(builder, type, declaration, &values, UInt32(values.count), "")
   }
 
+  /// A call of an intrinsic of fixed types, each argument as the bits that it takes.
+  func call(_ name: String, _ arguments: [LLVMValueRef]) -> LLVMValueRef {
+    let id = LLVMLookupIntrinsicID(name, name.utf8.count)
+    precondition(id != 0, "an intrinsic of LLVM 22, not \(name)")
+    let type = LLVMIntrinsicGetType(context, id, nil, 0)!
+    var wanted = [LLVMTypeRef?](repeating: nil, count: arguments.count)
+    LLVMGetParamTypes(type, &wanted)
+    var values: [LLVMValueRef?] = zip(arguments, wanted).map { LLVMBuildBitCast(builder, $0, $1, "") }
+    let declaration = LLVMGetIntrinsicDeclaration(module, id, nil, 0)
+    return LLVMBuildCall2(builder, type, declaration, &values, UInt32(values.count), "")
+  }
+
   func load(_ type: LLVMTypeRef, _ address: LLVMValueRef, alignment: Int) -> LLVMValueRef {
     let load = LLVMBuildLoad2(builder, type, address, "")!
     LLVMSetAlignment(load, UInt32(alignment))

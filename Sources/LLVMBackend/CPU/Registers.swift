@@ -106,6 +106,44 @@ extension KernelLowering {
     return Registers(element: x.element, shape: shape, chunks: chunks)
   }
 
+  /// The same bits as elements of another type, whose chunks hold as many of x's elements as fill them.
+  func bitcast(_ x: Registers, _ element: ElementType, _ shape: [Int]) -> Registers {
+    let (from, to) = (x.element.byteCount, element.byteCount)
+    return tile(element, shape) { row, offset, width in
+      let bits = elements(of: x, row: row, from: offset * to / from, count: width * to / from)
+      return LLVMBuildBitCast(e.builder, bits, e.vector(e.type(element), width), "")
+    }
+  }
+
+  /// `count` elements of a row side by side, a power of two that divides `start`: whole chunks, or a part of one, since
+  /// chunks are full vectors and then powers of two that get smaller.
+  private func elements(of x: Registers, row: Int, from start: Int, count: Int) -> LLVMValueRef {
+    let widths = widths(x.rowLength)
+    var (first, offset) = (row * widths.count, 0)
+    while offset + widths[first - row * widths.count] <= start {
+      offset += widths[first - row * widths.count]
+      first += 1
+    }
+    let width = widths[first - row * widths.count]
+    if count == width { return x.chunks[first] }
+    if count < width {
+      let lanes = (0..<count).map { start - offset + $0 }
+      return count == 1 ? e.extract(x.chunks[first], lanes[0]) : e.shuffle(x.chunks[first], nil, lanes)
+    }
+    var pieces = Array(x.chunks[first..<first + count / width])
+    var length = width
+    while pieces.count > 1 {
+      length *= 2
+      pieces = stride(from: 0, to: pieces.count, by: 2).map { i in
+        length > 2
+          ? e.shuffle(pieces[i], pieces[i + 1], Array(0..<length))
+          : e.insert(
+            e.insert(LLVMGetPoison(e.vector(e.type(x.element), 2)), pieces[i], 0), pieces[i + 1], 1)
+      }
+    }
+    return pieces[0]
+  }
+
   func reshape(_ x: Registers, to shape: [Int]) -> Registers {
     // Rows that are whole vectors keep their chunks; so does a change of the outer dimensions only.
     let lanes = target.machine.lanes

@@ -12,7 +12,7 @@ let convolutionRows: [OperatorRow] = [
       try n.rank(zero) == 1
         ? n.reshape(zero, n.shape(zero) + Shape(repeating: 1, count: max(n.rank(n.input(1)) - 1, 0))) : zero
     }
-    return try n.convolution(x, n.centred(n.input(1), zeros, isLeft: false), bias: nil)
+    return try n.convolution(x, n.centred(n.input(1), zeros, isLeft: false), bias: nil, widens: true)
   },
   OperatorRow("CausalConvWithState") { n in try n.causalConvolution() },
   .one("ConvTranspose") { n in try n.transposedConvolution() },
@@ -119,12 +119,12 @@ extension NodeImport {
     return weights
   }
 
-  func convolution(_ x: ValueID, _ w: ValueID, bias: ValueID?) throws -> ValueID {
+  func convolution(_ x: ValueID, _ w: ValueID, bias: ValueID?, widens: Bool = false) throws -> ValueID {
     let weights = try weights(x, w)
     let s = try sliding(kernel: Array(weights[2...]), sizes: Shape(shape(x)[2...]))
     let op = Convolve(
       strides: s.strides, dilations: s.dilations, padsBefore: s.padsBefore, padsAfter: s.padsAfter,
-      groups: try int("group", default: 1))
+      groups: try int("group", default: 1), widens: widens)
     return try withBias(add(op, x, w), bias)
   }
 

@@ -19,7 +19,7 @@ let productRows: [OperatorRow] = [
   .one("MatMulInteger") { n in
     let a = try n.centred(n.input(0), n.optionalInput(2), isLeft: true)
     let b = try n.centred(n.input(1), n.optionalInput(3), isLeft: false)
-    return try n.product(a, b)
+    return try n.product(a, b, by: MatMul(widens: true))
   },
   .one("Einsum") { n in
     let equation = try n.string("equation", default: "")
@@ -29,11 +29,11 @@ let productRows: [OperatorRow] = [
 
 extension NodeImport {
   /// NumPy's `matmul`: vectors count as a row on the left and as a column on the right.
-  func product(_ a: ValueID, _ b: ValueID) throws -> ValueID {
+  func product(_ a: ValueID, _ b: ValueID, by op: MatMul = MatMul()) throws -> ValueID {
     guard rank(a) > 0, rank(b) > 0 else { throw Failure.badData("a product of \(type(a)) and \(type(b))") }
     let left = rank(a) == 1 ? try unsqueeze(a, [0]) : a
     let right = rank(b) == 1 ? try unsqueeze(b, [1]) : b
-    let result = try add(MatMul(), left, right)
+    let result = try add(op, left, right)
     let rank = rank(result)
     let dropped = (self.rank(a) == 1 ? [rank - 2] : []) + (self.rank(b) == 1 ? [rank - 1] : [])
     return dropped.isEmpty ? result : try squeeze(result, dropped)
@@ -43,11 +43,13 @@ extension NodeImport {
     factor == 1 ? x : try map(x) { e, x in e.scaled(x[0], factor) }
   }
 
-  /// An integer matrix as i32, less its zero point: one number, or one a row (left) or column (right).
+  /// An 8-bit matrix less its zero point, as i16: one number, or one a row (left) or column (right). The matrix itself if
+  /// there is no zero point.
   func centred(_ x: ValueID, _ zero: ValueID?, isLeft: Bool) throws -> ValueID {
-    let wide = try cast(x, .int32)
-    guard let zero else { return wide }
-    var point = try cast(zero, .int32)
+    guard element(x).byteCount == 1 else { throw Failure.badData("an integer product of \(type(x))") }
+    guard let zero else { return x }
+    let wide = try cast(x, .int16)
+    var point = try cast(zero, .int16)
     if isLeft && rank(point) == 1 && shape(point)[0] != 1 { point = try unsqueeze(point, [1]) }
     return try binary(.subtract, wide, point)
   }

@@ -60,15 +60,44 @@ extension InterpreterCompiler {
     }
   }
 
+  /// The same with the numbers in words; floats in the order of the bits.
+  func dotOfWords(_ parts: WordParts, _ accumulator: Slot, _ a: Slot, _ b: Slot, _ result: Slot) -> Computation {
+    let bits = Int64(32 / parts.count)
+    func part(_ word: Int64, _ j: Int64, _ element: ElementType) -> Int64 { element.wrapped(word >> (j * bits)) }
+    let elements = parts.elements
+    switch parts {
+    case .i16x2, .u8i8x4:
+      return contraction(accumulator, a, b, result, Int64.self, Int64.self) { sum, x, y in
+        let products = (0..<Int64(parts.count)).reduce(Int64(0)) {
+          $0 + part(x, $1, elements.a) * part(y, $1, elements.b)
+        }
+        return Int64(Int32(truncatingIfNeeded: sum &+ products))
+      }
+    case .bf16x2:
+      func number(_ word: Int64, _ j: Int64) -> Float {
+        Float(bfloat16Bits: UInt16(truncatingIfNeeded: word >> (j * bits)))
+      }
+      return contraction(accumulator, a, b, result, Float.self, Int64.self) { sum, x, y in
+        (0..<2).reduce(sum) { $0.addingProduct(number(x, $1), number(y, $1)) }
+      }
+    }
+  }
+
   @inline(__always)
   private func contraction<T>(
-    _ accumulator: Slot, _ a: Slot, _ b: Slot, _ result: Slot, _: T.Type, _ step: @escaping (T, T, T) -> T
+    _ accumulator: Slot, _ a: Slot, _ b: Slot, _ result: Slot, _ type: T.Type, _ step: @escaping (T, T, T) -> T
+  ) -> Computation { contraction(accumulator, a, b, result, type, type, step) }
+
+  @inline(__always)
+  private func contraction<T, S>(
+    _ accumulator: Slot, _ a: Slot, _ b: Slot, _ result: Slot, _: T.Type, _: S.Type,
+    _ step: @escaping (T, S, S) -> T
   ) -> Computation {
     let (m, n, depth) = (result.shape[0], result.shape[1], a.shape[1])
     return { frame in
       let z = (frame + accumulator.offset).assumingMemoryBound(to: T.self)
-      let x = (frame + a.offset).assumingMemoryBound(to: T.self)
-      let y = (frame + b.offset).assumingMemoryBound(to: T.self)
+      let x = (frame + a.offset).assumingMemoryBound(to: S.self)
+      let y = (frame + b.offset).assumingMemoryBound(to: S.self)
       let r = (frame + result.offset).assumingMemoryBound(to: T.self)
       for i in 0..<m * n { r[i] = z[i] }
       for i in 0..<m {

@@ -41,6 +41,7 @@ extension InterpreterCompiler {
       return moving(source, permutation.map { strides[$0] }, result)
     case .reduce(let function, let x, let dimension): return reduction(function, slot(x), dimension, result)
     case .dot(let z, let x, let y): return dot(slot(z), slot(x), slot(y), result)
+    case .dotOfWords(let parts, let z, let x, let y): return dotOfWords(parts, slot(z), slot(x), slot(y), result)
     case .size, .load, .store, .prefetch, .allocate, .loop, .conditional, .barrier:
       preconditionFailure("an operation on tiles")
     }
@@ -192,8 +193,27 @@ extension InterpreterCompiler {
         target.storeBytes(of: to.wrapped(bits), toByteOffset: i * 8, as: Int64.self)
       }
     }
+    if from.byteCount == to.byteCount {
+      return { frame in
+        for i in 0..<result.count { put(bits(frame + x.offset, i), frame + result.offset, i) }
+      }
+    }
+    let (short, long) = (min(from.byteCount, to.byteCount) * 8, max(from.byteCount, to.byteCount) * 8)
+    let (parts, mask) = (long / short, Int64(1) << Int64(short) - 1)
+    if from.byteCount < to.byteCount {
+      return { frame in
+        for i in 0..<result.count {
+          let whole = (0..<parts).reduce(Int64(0)) {
+            $0 | (bits(frame + x.offset, i * parts + $1) & mask) << Int64($1 * short)
+          }
+          put(whole, frame + result.offset, i)
+        }
+      }
+    }
     return { frame in
-      for i in 0..<result.count { put(bits(frame + x.offset, i), frame + result.offset, i) }
+      for i in 0..<result.count {
+        put(bits(frame + x.offset, i / parts) >> Int64(i % parts * short) & mask, frame + result.offset, i)
+      }
     }
   }
 

@@ -86,7 +86,7 @@ struct InterpreterCompiler {
         let (value, result) = (Int64(try evaluate(dim)), place(operation.results[0]))
         compute { $0.storeBytes(of: value, toByteOffset: result.offset, as: Int64.self) }
       case .constant, .iota, .unary, .binary, .select, .fma, .cast, .bitcast, .broadcast, .reshape, .transpose,
-        .reduce, .dot:
+        .reduce, .dot, .dotOfWords:
         let result = place(operation.results[0])
         compute(computation(operation.kind, result))
       }

@@ -100,7 +100,7 @@ struct TilePrinter {
         depth -= 1
         line("}")
       case .size, .constant, .iota, .unary, .binary, .select, .fma, .cast, .bitcast, .broadcast, .reshape, .transpose,
-        .reduce, .dot, .load, .store, .prefetch, .allocate, .barrier:
+        .reduce, .dot, .dotOfWords, .load, .store, .prefetch, .allocate, .barrier:
         line(header(operation))
       }
     }
@@ -114,7 +114,7 @@ struct TilePrinter {
     switch operation.kind {
     case .store, .prefetch, .loop, .conditional, .barrier: isTyped = false
     case .size, .constant, .iota, .unary, .binary, .select, .fma, .cast, .bitcast, .broadcast, .reshape, .transpose,
-      .reduce, .dot, .load, .allocate:
+      .reduce, .dot, .dotOfWords, .load, .allocate:
       isTyped = true
     }
     let type = isTyped ? operation.results.first.map { ": \(typeText($0))" } ?? "" : ""
@@ -138,6 +138,7 @@ struct TilePrinter {
       "transpose \(name(x)) [\(permutation.map(String.init).joined(separator: ", "))]"
     case .reduce(let function, let x, let dimension): "reduce \(function.rawValue) \(name(x)) along \(dimension)"
     case .dot(let z, let x, let y): "dot \(list([z, x, y]))"
+    case .dotOfWords(let parts, let z, let x, let y): "dot \(parts.rawValue) \(list([z, x, y]))"
     case .load(let access, let fill): "load \(accessText(access)) fill \(fill)"
     case .store(let x, let access): "store \(name(x)), \(accessText(access))"
     case .prefetch(let access): "prefetch \(accessText(access))"

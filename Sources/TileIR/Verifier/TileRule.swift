@@ -22,6 +22,7 @@ public enum TileRule: Int, Hashable, Sendable, CaseIterable {
   case transpose
   case reduce
   case dot
+  case dotOfWords
   // Memory
   case accessRank
   case accessDimensions
@@ -66,13 +67,15 @@ public enum TileRule: Int, Hashable, Sendable, CaseIterable {
     case .functionDomain: "a function is applied to element types that it means something on"
     case .select: "a select has a bool condition and two operands of one type, all of the result's shape"
     case .cast: "a cast keeps the shape"
-    case .bitcast: "a bitcast keeps the shape and the element's width, and does not make bools"
+    case .bitcast: "a bitcast keeps the bits of each row and the outer dimensions, and does not make bools"
     case .broadcast: "a broadcast keeps the element type and repeats only dimensions of 1 or missing outer ones"
     case .reshape: "a reshape keeps the element type and the number of elements"
     case .transpose: "a transpose permutes the dimensions, all of them once"
     case .reduce: "a reduce makes one dimension 1 and keeps the rest and the element type"
     case .dot:
       "a dot is acc[m, n], a[m, k], b[k, n] of f32 with a, b in f32, f16, bf16; of f64; or of i32 with a, b in i8, u8"
+    case .dotOfWords:
+      "a dot of words is acc[m, n], a[m, k], b[k, n] with a, b in i32, and acc in f32 for floats, else i32"
     case .accessRank: "an access has one index a dimension of the buffer"
     case .accessDimensions: "an index names a dimension of the tile, and no two the same unless both are gathered"
     case .storeCoversTile: "a store indexes every dimension of its tile that is longer than 1"

@@ -33,7 +33,7 @@ extension TileVerifier {
     case .load(let access, let fill):
       try checkScalar(fill, element)
       try checkAccess(access, element: element, shape: shape, isStore: false)
-    case .cast, .bitcast, .broadcast, .reshape, .transpose, .reduce, .dot:
+    case .cast, .bitcast, .broadcast, .reshape, .transpose, .reduce, .dot, .dotOfWords:
       try checkRearrangement(kind, element, shape)
     case .store, .prefetch, .allocate, .loop, .conditional, .barrier:
       preconditionFailure("an operation that makes one tile")
@@ -46,8 +46,11 @@ extension TileVerifier {
       try require(tile(x).shape == shape, .cast, describe([x], element, shape))
     case .bitcast(let x):
       let type = try tile(x)
+      let keepsBits =
+        type.shape.dropLast() == shape.dropLast() && type.shape.count == shape.count
+        && (type.shape.last ?? 1) * type.element.byteCount == (shape.last ?? 1) * element.byteCount
       try require(
-        type.shape == shape && type.element.byteCount == element.byteCount && element != .bool, .bitcast,
+        keepsBits && element != .bool && (type.element != .bool || type.shape == shape), .bitcast,
         describe([x], element, shape))
     case .broadcast(let x):
       let type = try tile(x)
@@ -75,6 +78,11 @@ extension TileVerifier {
         function.combiner.accepts(element), .functionDomain, "\(function.rawValue) of \(element.rawValue)")
     case .dot(let accumulator, let a, let b):
       try checkDot(accumulator, a, b, element, shape)
+    case .dotOfWords(let parts, let accumulator, let a, let b):
+      let types = try checkDotShape(.dotOfWords, accumulator, a, b, element, shape)
+      try require(
+        types == (.int32, .int32) && element == parts.accumulator, .dotOfWords,
+        describe([accumulator, a, b], element, shape))
     case .size, .constant, .iota, .unary, .binary, .select, .fma, .load, .store, .prefetch, .allocate, .loop,
       .conditional, .barrier:
       preconditionFailure("an operation that rearranges or contracts")
@@ -84,10 +92,7 @@ extension TileVerifier {
   private func checkDot(
     _ accumulator: TileValue, _ a: TileValue, _ b: TileValue, _ element: ElementType, _ shape: [Int]
   ) throws {
-    let (z, x, y) = (try tile(accumulator), try tile(a), try tile(b))
-    let detail = describe([accumulator, a, b], element, shape)
-    try require(z == (element, shape) && shape.count == 2 && x.shape.count == 2 && y.shape.count == 2, .dot, detail)
-    try require(x.shape[0] == shape[0] && x.shape[1] == y.shape[0] && y.shape[1] == shape[1], .dot, detail)
+    let types = try checkDotShape(.dot, accumulator, a, b, element, shape)
     let narrow: [ElementType] =
       switch element {
       case .float32: [.float32, .float16, .bfloat16]
@@ -95,7 +100,19 @@ extension TileVerifier {
       case .int32: [.int8, .uint8]
       case .float16, .bfloat16, .int64, .int16, .int8, .uint64, .uint32, .uint16, .uint8, .bool: []
       }
-    try require(narrow.contains(x.element) && narrow.contains(y.element), .dot, detail)
+    try require(
+      narrow.contains(types.a) && narrow.contains(types.b), .dot, describe([accumulator, a, b], element, shape))
+  }
+
+  /// - Returns: the element types of a and b.
+  private func checkDotShape(
+    _ rule: TileRule, _ accumulator: TileValue, _ a: TileValue, _ b: TileValue, _ element: ElementType, _ shape: [Int]
+  ) throws -> (a: ElementType, b: ElementType) {
+    let (z, x, y) = (try tile(accumulator), try tile(a), try tile(b))
+    let detail = describe([accumulator, a, b], element, shape)
+    try require(z == (element, shape) && shape.count == 2 && x.shape.count == 2 && y.shape.count == 2, rule, detail)
+    try require(x.shape[0] == shape[0] && x.shape[1] == y.shape[0] && y.shape[1] == shape[1], rule, detail)
+    return (x.element, y.element)
   }
 
   private func checkScalar(_ scalar: Scalar, _ element: ElementType) throws {

@@ -17,6 +17,8 @@ public struct ConvolutionCase: Sendable {
   public var resultChannelsLast = true
   public var isSymbolic = false
   public var wIsConstant = true
+  /// Narrow integers of these types summed in i32, with a bias, instead of f32.
+  public var integers: (x: ElementType, w: ElementType)?
 
   public init(
     _ space: [Int], _ channels: Int, _ outputs: Int, window: [Int], stride: Int = 1, dilation: Int = 1, pad: Int = 0,
@@ -33,14 +35,14 @@ public struct ConvolutionCase: Sendable {
     self.wIsConstant = wIsConstant
   }
 
-  public enum Kind: Sendable { case general, winograd, depthwise, rows }
+  public enum Kind: Sendable { case general, integer, winograd, depthwise, rows }
 
   public static func random(_ kind: Kind, _ g: inout SeededGenerator) -> ConvolutionCase {
     let rank = g.pick(1, 2, 2, 2, 3)
     let most = [40, 13, 6][rank - 1]
     var c: ConvolutionCase
     switch kind {
-    case .general:
+    case .general, .integer:
       let groups = g.pick(1, 1, 1, 2, 3)
       c = ConvolutionCase(
         [], groups * g.edge([4], most: 9), groups * g.edge([8, 16], most: groups == 1 ? 33 : 17), window: [],
@@ -77,6 +79,7 @@ public struct ConvolutionCase: Sendable {
     (c.channelsLast, c.isSymbolic) = (kind != .rows && g.flip(0.7), g.flip(0.3))
     c.resultChannelsLast = kind != .rows && (c.channelsLast || g.flip(0.7))
     c.wIsConstant = kind == .winograd || g.flip(0.8)
+    if kind == .integer { c.integers = (g.pick(IntegerMatmulCase.types), g.pick(IntegerMatmulCase.types)) }
     return c
   }
 
@@ -90,20 +93,25 @@ public struct ConvolutionCase: Sendable {
     let outer = result.enumerated().map { sizes.dim("y\($0)", $1) }
     let x: View =
       channelsLast
-      ? View(.float32, [2] + inner + [Dim(channels)])
-      : .transposed(.float32, [2, Dim(channels)] + inner, [0] + Array(2..<rank + 2) + [1])
+      ? View(integers?.x ?? .float32, [2] + inner + [Dim(channels)])
+      : .transposed(integers?.x ?? .float32, [2, Dim(channels)] + inner, [0] + Array(2..<rank + 2) + [1])
     let (perGroup, outPerGroup) = (channels / groups, outputs / groups)
     // As models store it: output channel, channel, taps.
     let taps = window.reduce(1, *)
     let tapStrides = (0..<rank).map { d in Dim(window[(d + 1)...].reduce(1, *)) }
     let w = View(
-      .float32, [Dim(groups)] + window.map { Dim($0) } + [Dim(perGroup), Dim(outPerGroup)],
+      integers?.w ?? .float32, [Dim(groups)] + window.map { Dim($0) } + [Dim(perGroup), Dim(outPerGroup)],
       strides: [Dim(outPerGroup * perGroup * taps)] + tapStrides + [Dim(taps), Dim(perGroup * taps)])
     let result: View =
       resultChannelsLast
       ? View(.float32, [2] + outer + [Dim(outputs)])
       : .transposed(.float32, [2, Dim(outputs)] + outer, [0] + Array(2..<rank + 2) + [1])
-    let (epilogue, finish) = sampleEpilogue(result)
+    let (floats, finish) = sampleEpilogue(result)
+    let integerResult = View(.int32, result.shape, strides: result.strides)
+    let bias = View(.int32, result.shape, strides: result.shape.dropLast().map { _ in 0 } + [1])
+    let epilogue =
+      integers == nil
+      ? floats : Epilogue(expression: .binary(.add, .int32), operands: [bias], output: integerResult)
     let workload = ConvolutionWorkload(
       x: x, w: w, wIsConstant: wIsConstant, strides: strides, dilations: dilations, padsBefore: before,
       groups: groups, epilogue: epilogue)
@@ -114,6 +122,16 @@ public struct ConvolutionCase: Sendable {
     var sizes = DrawnSizes(isSymbolic)
     let (workload, finish) = workload(&sizes)
     let inputs = samples(workload.operands, sizes: sizes.values, &generator)
+    if let integers {
+      for (input, type) in zip(inputs, [integers.x, integers.w]) {
+        input.fill { .integer(.random(in: type.range, using: &generator)) }
+      }
+      return KernelCase(.convolution(workload), sizes: sizes.values, inputs: inputs) { i in
+        // Exact in f64: up to 2⁵³.
+        let sum = Int64(self.sum(at: i, inputs).0 + inputs[2][i].double)
+        return Expected(value: .integer(Int64(Int32(truncatingIfNeeded: sum))))
+      }
+    }
     let count = window.reduce(1, *) * (channels / groups)
     func expected(_ tolerance: @escaping ([Int], Double) -> Double) -> ([Int]) -> Expected {
       { i in

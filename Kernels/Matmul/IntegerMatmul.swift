@@ -1,0 +1,73 @@
+import TensorTypes
+import TileIR
+
+/// y[m, n] = epilogue(Σₖ a[m, k] · b[k, n]) for i8, u8 and i16 in any combination, summed in i32, which wraps around.
+///
+/// Two steps of k make a word of two i16, and a vector of words is multiplied and added pairwise by one instruction
+/// (`vpmaddwd`): on machines with 256-bit vectors 32 multiplications a cycle, twice those of f32. Every zero point is
+/// exact that way: what was centred has 9 bits and a sign. a becomes words in blocks of rows by a phase before the
+/// product, b's panels are made at compile time if b is a constant.
+///
+/// A few rows are bound by reading b once: its panels then keep the numbers' own width, widened where they are used.
+struct IntegerMatmul: KernelTemplate {
+  let name = "matmul.integer"
+
+  func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
+    guard case .matmul(let w) = workload, w.widens else { return nil }
+    let tiles = RegisterTile.choices(on: machine)
+    return KnobSpace([
+      ("mr", Set(tiles.map(\.rows)).sorted()), ("nr", Set(tiles.map(\.columns)).sorted()),
+      ("mc", [1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64]), ("nc", [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64]),
+      ("unroll", [1, 2, 4, 8]), ("bytes", w.bIsConstant && w.b.element.byteCount == 1 ? [1, 2] : [2]),
+      ("skinnyPanels", [1, 2, 3, 4, 6, 8]), ("skinnyUnroll", [1, 2, 4, 8]),
+    ]) { knobs in tiles.contains(RegisterTile(rows: knobs["mr"], columns: knobs["nr"])) }
+  }
+
+  /// `mc` and `nc` count register tiles, `bytes` those of a number in b's panels.
+  func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
+    guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
+    let (k, n) = (w.a.shape[2].constant ?? 1024, w.b.shape[2].constant ?? 1024)
+    let m = w.a.shape[1].constant
+    let tile = RegisterTile.best(on: machine)
+    let panels = (n + tile.columns - 1) / tile.columns
+    let blocks = (w.a.shape[1].estimate + tile.rows - 1) / tile.rows
+    // Blocks of a in half of the level-2 cache while panels of b pass by.
+    let block = IntegerProgram.packedRows(tile.rows, machine) * k * 2
+    var mc = max(1, min(64, machine.cacheBytes[1] / 2 / max(1, block), blocks))
+    var nc = min(panels, 32)
+    // At least eight tasks, so that a few workers finish together: first fewer rows, which cost only reading b again.
+    func tasks() -> Int { ((blocks + mc - 1) / mc) * ((panels + nc - 1) / nc) }
+    while tasks() < 8, mc > 4 || nc > 2 {
+      if mc > 4 { mc = (mc + 1) / 2 } else { nc = (nc + 1) / 2 }
+    }
+    let isSkinny = m.map { $0 <= SkinnyMatmul.most.known } ?? false
+    return [
+      "mr": tile.rows, "nr": tile.columns, "mc": mc, "nc": nc, "unroll": 4,
+      "bytes": isSkinny && w.bIsConstant ? w.b.element.byteCount : 2,
+      "skinnyPanels": SkinnyMatmul.panels(rows: m ?? 1, tile, panels, on: machine), "skinnyUnroll": 2,
+    ]
+  }
+
+  func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?] {
+    guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
+    return [nil, w.bIsConstant ? IntegerProgram.packing(w, knobs) : nil] + w.epilogue.operands.map { _ in nil }
+  }
+
+  func scratch(for workload: Workload, knobs: Knobs, on machine: Machine) -> [TensorType] {
+    guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
+    let types = [w.bIsConstant ? nil : IntegerProgram.panels(w, knobs), IntegerProgram.blocks(w, knobs, machine)]
+    return types.compactMap { $0 }.map { TensorType($0.element, $0.shape) }
+  }
+
+  func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
+    guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
+    return IntegerProgram(w, knobs, machine).build()
+  }
+}
+
+extension MatmulWorkload {
+  /// Whether products of narrow integers are summed in i32.
+  var widens: Bool {
+    epilogue.expression.inputTypes[0] == .int32 && a.element.isNarrowInteger && b.element.isNarrowInteger
+  }
+}

@@ -1,0 +1,289 @@
+import TensorTypes
+import TileIR
+
+/// Writes the program of an integer matmul.
+struct IntegerProgram {
+  let w: MatmulWorkload
+  let knobs: Knobs
+  let machine: Machine
+  let (mr, nr): (Int, Int)
+  let b = TileBuilder("matmul")
+  let a: TileBuffer
+  /// b as it is, where it is not a constant.
+  let unpacked: TileBuffer?
+  /// b's columns in panels of `nr`: words `[batch, panel, pair of k][nr]`, or their numbers where b is a constant.
+  let panels: TileBuffer
+  let operands: [TileBuffer]
+  let y: TileBuffer
+  /// a's rows in blocks of `mr`, as words `[batch, block, pair of k][packedRows]`; nil where there are only few rows.
+  let blocks: TileBuffer?
+  let (m, n, k): (Tile, Tile, Tile)
+
+  init(_ w: MatmulWorkload, _ knobs: Knobs, _ machine: Machine) {
+    self.w = w
+    self.knobs = knobs
+    self.machine = machine
+    (mr, nr) = (knobs["mr"], knobs["nr"])
+    a = b.parameter("a", .input, w.a.buffer)
+    if w.bIsConstant {
+      let packing = Self.packing(w, knobs)
+      panels = b.parameter("b", .input, BufferType(packing.element, packing.packed.shape))
+      unpacked = nil
+      (operands, y) = b.parameters(w.epilogue)
+    } else {
+      unpacked = b.parameter("b", .input, w.b.buffer)
+      (operands, y) = b.parameters(w.epilogue)
+      panels = b.parameter("panels", .scratch, Self.panels(w, knobs))
+    }
+    blocks = Self.blocks(w, knobs, machine).map { [b] in b.parameter("blocks", .scratch, $0) }
+    (m, n, k) = (b.size(w.a.shape[1]), b.size(w.b.shape[2]), b.size(w.a.shape[2]))
+  }
+
+  // MARK: Memory
+
+  static func packing(_ w: MatmulWorkload, _ knobs: Knobs) -> WeightPacking {
+    WeightPacking(
+      source: w.b, width: knobs["nr"], element: knobs["bytes"] == 1 ? w.b.element : .int16, group: 2)
+  }
+
+  /// Where b's panels are made at run time.
+  static func panels(_ w: MatmulWorkload, _ knobs: Knobs) -> BufferType {
+    let batches: Dim = w.b.strides[0] == 0 ? 1 : w.b.shape[0]
+    let (nr, k) = (Dim(knobs["nr"]), w.b.shape[1])
+    return BufferType(.int32, [batches, w.b.shape[2].ceilDivided(by: nr), k.ceilDivided(by: 2), nr])
+  }
+
+  static func blocks(_ w: MatmulWorkload, _ knobs: Knobs, _ machine: Machine) -> BufferType? {
+    if let rows = skinnyRows(w), rows == w.a.shape[1].constant { return nil }
+    let mr = Dim(knobs["mr"])
+    return BufferType(
+      .int32,
+      [
+        w.a.shape[0], w.a.shape[1].ceilDivided(by: mr), w.a.shape[2].ceilDivided(by: 2),
+        Dim(packedRows(knobs["mr"], machine)),
+      ])
+  }
+
+  /// Rows of a packed block lie this far apart: whole vectors, so that packing is a transposition of registers.
+  static func packedRows(_ mr: Int, _ machine: Machine) -> Int {
+    (mr + machine.lanes - 1) / machine.lanes * machine.lanes
+  }
+
+  /// How many rows are few: all, where their number is known; one, where it is not; nil: there is no way for few rows.
+  static func skinnyRows(_ w: MatmulWorkload) -> Int? {
+    guard w.bIsConstant else { return nil }
+    guard let m = w.a.shape[1].constant else { return SkinnyMatmul.most.open }
+    return (1...SkinnyMatmul.most.known).contains(m) ? m : nil
+  }
+
+  // MARK: Phases
+
+  func build() -> TileProgram {
+    if let unpacked { packPanels(unpacked) }
+    guard let rows = Self.skinnyRows(w) else {
+      manyRows(m)
+      return b.finish()
+    }
+    guard blocks != nil else {
+      fewRows(rows, columns: n)
+      return b.finish()
+    }
+    // One of the two ways has nothing to do.
+    let isSkinny = m.equal(b.index(rows))
+    fewRows(rows, columns: isSkinny.select(n, b.index(0)))
+    manyRows(isSkinny.select(b.index(0), m))
+    return b.finish()
+  }
+
+  /// For the first `rows` rows: all, or none.
+  private func manyRows(_ rows: Tile) {
+    guard let blocks else { return }
+    let batches = b.size(w.epilogue.output.shape[0])
+    let (mc, nc) = (knobs["mc"] * mr, knobs["nc"] * nr)
+    // A block is so little work that several are worth a worker's waking.
+    let grain = max(1, 16_384 / max(1, mr * w.a.shape[2].estimate))
+    b.loop(.parallel(grain: grain), to: batches) { batch in
+      b.loop(.parallel(grain: grain), to: rows, step: mr) { row in packBlock(batch, row, to: blocks) }
+    }
+    b.loop(.parallel(grain: 1), to: batches) { batch in
+      b.loop(.parallel(grain: 1), to: n, step: nc) { column in
+        b.loop(.parallel(grain: 1), to: rows, step: mc) { row in
+          b.loop(from: column, to: (column + nc).minimum(n), step: nr) { j in
+            b.loop(from: row, to: (row + mc).minimum(m), step: mr) { i in block(batch, i, j, blocks) }
+          }
+        }
+      }
+    }
+  }
+
+  private func block(_ batch: Tile, _ i: Tile, _ j: Tile, _ blocks: TileBuffer) {
+    let (zero, block, panel) = (b.index(0), i / mr, j / nr)
+    let pairs = b.size(w.a.shape[2].ceilDivided(by: 2))
+    let start = b.constant(0, .int32, [mr, nr])
+    let sum = b.loop(.unrolled(by: knobs["unroll"]), to: pairs, carrying: [start]) { pair, carried in
+      let column = blocks.load([.at(batch), .at(block), .at(pair), .span(zero, 0)], shape: [mr, 1])
+      return [carried[0].addingDot(column, words(matrix(batch), panel, pair), of: .i16x2)]
+    }[0]
+    finish(sum, batch, i, j)
+  }
+
+  /// Which matrix of b's goes with a's.
+  private func matrix(_ batch: Tile) -> Tile { w.b.strides[0] == 0 ? b.index(0) : batch }
+
+  /// A row of a panel: two numbers of each of its columns.
+  private func words(_ matrix: Tile, _ panel: Tile, _ pair: Tile) -> Tile {
+    let indices: [TileBuffer.Index] = [.at(matrix), .at(panel), .at(pair), .span(b.index(0), 1)]
+    if !w.bIsConstant { return panels.load(indices, shape: [1, nr]) }
+    return panels.load(indices, shape: [1, 2 * nr]).cast(.int16).bitcast(.int32)
+  }
+
+  // MARK: Packing
+
+  /// a's block, `[mr rows][k]` as it is, to words `[pair][packedRows]`; past a's end its last row is repeated.
+  private func packBlock(_ batch: Tile, _ row: Tile, to blocks: TileBuffer) {
+    let packedRows = Self.packedRows(mr, machine)
+    let rows = (b.iota([packedRows], dimension: 0) + row).minimum(m - 1)
+    transposing(k) { step, count, limit in
+      let numbers = a.load(
+        [.at(batch), .gather(rows, 0), .span(step, 1)], shape: [packedRows, count], limits: [nil, limit])
+      let words = numbers.cast(.int16).bitcast(.int32).transpose([1, 0])
+      blocks.store(
+        words, [.at(batch), .at(row / mr), .span(step / 2, 0), .span(b.index(0), 1)],
+        limits: [limit.map { $0.ceilDivided(by: 2) }, nil])
+    }
+  }
+
+  /// Steps of k in pieces that fill a vector with words: whole ones, then what is left, with a limit.
+  private func transposing(_ k: Tile, _ body: (Tile, Int, Tile?) -> Void) {
+    let count = 2 * machine.lanes
+    let whole = k / count * count
+    b.loop(to: whole, step: count) { body($0, count, nil) }
+    if let size = w.a.shape[2].constant, size % count == 0 { return }
+    b.when(whole.less(k)) { body(whole, count, k - whole) }
+  }
+
+  /// b's columns, a panel at a time; past b's end its last column is repeated.
+  private func packPanels(_ from: TileBuffer) {
+    let batches = w.b.strides[0] == 0 ? b.index(1) : b.size(w.b.shape[0])
+    b.loop(.parallel(grain: 1), to: batches) { batch in
+      b.loop(.parallel(grain: 1), to: n, step: nr) { j in
+        if w.b.strides[1] == 1 && w.b.strides[2] != 1 {
+          packColumns(from, batch, j)
+        } else {
+          packRows(from, batch, j)
+        }
+      }
+    }
+  }
+
+  /// Steps of k side by side: transposed in registers.
+  private func packColumns(_ from: TileBuffer, _ batch: Tile, _ j: Tile) {
+    let columns = (b.iota([nr], dimension: 0) + j).minimum(n - 1)
+    transposing(k) { step, count, limit in
+      let numbers = from.load(
+        [.at(batch), .span(step, 1), .gather(columns, 0)], shape: [nr, count], limits: [nil, limit])
+      panels.store(
+        numbers.cast(.int16).bitcast(.int32).transpose([1, 0]),
+        [.at(batch), .at(j / nr), .span(step / 2, 0), .span(b.index(0), 1)],
+        limits: [limit.map { $0.ceilDivided(by: 2) }, nil])
+    }
+  }
+
+  /// Columns side by side: two rows are joined.
+  private func packRows(_ from: TileBuffer, _ batch: Tile, _ j: Tile) {
+    let low = b.constant(0xFFFF, .int32, [nr])
+    let bits = b.constant(16, .int32, [nr])
+    func join(isWhole: Bool) {
+      func row(_ step: Tile) -> Tile {
+        let columns: TileBuffer.Index =
+          isWhole ? .span(j, 0) : .gather((b.iota([nr], dimension: 0) + j).minimum(n - 1), 0)
+        return from.load([.at(batch), .at(step), columns], shape: [nr]).cast(.int32)
+      }
+      func put(_ word: Tile, _ pair: Tile) {
+        panels.store(word, [.at(batch), .at(j / nr), .at(pair), .span(b.index(0), 0)])
+      }
+      let pairs = k / 2
+      b.loop(to: pairs) { pair in
+        put(
+          row(pair * 2).binary(.and, low).binary(.or, row(pair * 2 + 1).binary(.shiftLeft, bits)), pair)
+      }
+      if w.a.shape[2].constant.map({ $0 % 2 == 0 }) ?? false { return }
+      b.when((pairs * 2).less(k)) { put(row(pairs * 2).binary(.and, low), pairs) }
+    }
+    b.when((j + nr).lessEqual(n)) {
+      join(isWhole: true)
+    } otherwise: {
+      join(isWhole: false)
+    }
+  }
+
+  // MARK: Few rows
+
+  /// All rows at once, several panels side by side: each is a stream that the hardware fetches ahead.
+  /// - Parameter columns: all of them, or none.
+  private func fewRows(_ rows: Int, columns: Tile) {
+    let together = knobs["skinnyPanels"]
+    let width = together * nr
+    let bytes = max(1, width * w.a.shape[2].estimate * knobs["bytes"])
+    // Less than that costs less than waking a worker.
+    let grain = max(1, 65_536 / bytes)
+    b.loop(.parallel(grain: grain), to: b.size(w.epilogue.output.shape[0])) { batch in
+      b.loop(.parallel(grain: grain), to: columns, step: width) { column in
+        fewRows(rows, batch, column, together)
+      }
+    }
+  }
+
+  private func fewRows(_ rows: Int, _ batch: Tile, _ column: Tile, _ together: Int) {
+    let zero = b.index(0)
+    // Panels past the last one stand at the last one; nothing is stored for them.
+    let last = n.ceilDivided(by: nr) - 1
+    let places = (0..<together).map { (column / nr + $0).minimum(last) }
+    func add(_ pair: Tile, to sums: [Tile], limit: Tile?) -> [Tile] {
+      let factors = a.load(
+        [.at(batch), .span(zero, 0), .span(pair * 2, 1)], shape: [rows, 2], limits: [nil, limit]
+      ).cast(.int16).bitcast(.int32)
+      return zip(sums, places).map { $0.addingDot(factors, words(matrix(batch), $1, pair), of: .i16x2) }
+    }
+    let pairs = k / 2
+    var sums = b.loop(
+      .unrolled(by: knobs["skinnyUnroll"]), to: pairs,
+      carrying: places.map { _ in b.constant(0, .int32, [rows, nr]) }
+    ) { add($0, to: $1, limit: nil) }
+    if w.a.shape[2].constant.map({ $0 % 2 != 0 }) ?? true {
+      sums = b.loop(from: pairs, to: k.ceilDivided(by: 2), carrying: sums) { add($0, to: $1, limit: k - pairs * 2) }
+    }
+    func store(isWhole: Bool) {
+      for (i, sum) in sums.enumerated() {
+        let first = column + i * nr
+        w.epilogue.store(
+          sum, to: y, operands, at: BlockPosition(rows: [.at(batch), .span(zero, 0)], column: first), rowLimit: nil,
+          columnLimit: isWhole ? nil : n - first, in: b)
+      }
+    }
+    if w.b.shape[2].constant.map({ $0 % (together * nr) == 0 }) ?? false { return store(isWhole: true) }
+    b.when((column + together * nr).lessEqual(n)) {
+      store(isWhole: true)
+    } otherwise: {
+      store(isWhole: false)
+    }
+  }
+
+  // MARK: Results
+
+  private func finish(_ sum: Tile, _ batch: Tile, _ i: Tile, _ j: Tile) {
+    let position = BlockPosition(rows: [.at(batch), .span(i, 0)], column: j)
+    let rowsFit = w.a.shape[1].constant.map { $0 % mr == 0 } ?? false
+    let columnsFit = w.b.shape[2].constant.map { $0 % nr == 0 } ?? false
+    func store(rowLimit: Tile?, columnLimit: Tile?) {
+      w.epilogue.store(sum, to: y, operands, at: position, rowLimit: rowLimit, columnLimit: columnLimit, in: b)
+    }
+    if rowsFit && columnsFit { return store(rowLimit: nil, columnLimit: nil) }
+    let (rowsLeft, columnsLeft) = (m - i, n - j)
+    b.when(b.index(mr).lessEqual(rowsLeft).and(b.index(nr).lessEqual(columnsLeft))) {
+      store(rowLimit: nil, columnLimit: nil)
+    } otherwise: {
+      store(rowLimit: rowsFit ? nil : rowsLeft, columnLimit: columnsFit ? nil : columnsLeft)
+    }
+  }
+}
