@@ -59,7 +59,7 @@ struct ImplicitGEMM: KernelTemplate {
       while nc > 1, rectangles * ((panels + nc - 1) / nc) < 8 { nc = (nc + 1) / 2 }
     }
     return [
-      "mr": tile.rows, "nr": tile.columns, "tileH": tileH, "tileW": tileW, "nc": nc, "unroll": 4,
+      "mr": tile.rows, "nr": tile.columns, "tileH": tileH, "tileW": tileW, "nc": nc, "unroll": w.widens ? 1 : 4,
       "prefetch": PanelPrefetch.blocks(passing: tileH * tileW / tile.rows),
     ]
   }

@@ -23,7 +23,8 @@ struct IntegerMatmul: KernelTemplate {
     ]) { knobs in tiles.contains(RegisterTile(rows: knobs["mr"], columns: knobs["nr"])) }
   }
 
-  /// `mc` and `nc` count register tiles, `bytes` those of a number in b's panels.
+  /// `mc` and `nc` count register tiles, `bytes` those of a number in b's panels. Nothing is unrolled: LLVM may add integers in
+  /// any order, and would keep products of several steps in registers that the sums need.
   func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
     guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
     let (k, n) = (w.a.shape[2].constant ?? 1024, w.b.shape[2].constant ?? 1024)
@@ -42,7 +43,7 @@ struct IntegerMatmul: KernelTemplate {
     }
     let isSkinny = m.map { $0 <= SkinnyMatmul.most.known } ?? false
     return [
-      "mr": tile.rows, "nr": tile.columns, "mc": mc, "nc": nc, "unroll": 4,
+      "mr": tile.rows, "nr": tile.columns, "mc": mc, "nc": nc, "unroll": 1,
       "bytes": isSkinny && w.bIsConstant ? w.b.element.byteCount : 2,
       "skinnyPanels": SkinnyMatmul.panels(rows: m ?? 1, tile, panels, on: machine), "skinnyUnroll": 2,
     ]

@@ -48,10 +48,8 @@ struct IntegerProductTests {
     let a = try n.dequantised(n.quantised(x, zero: 100), .number(100), .number(0.01))
     let b = try n.dequantised(n.quantised(y, zero: 120), .number(120), .number(0.02))
     let turned = try n.add(Transpose([0, 2, 1]), n.add(Reshape([6, 5, 8]), b))
-    let product = try n.add(MatMul(), n.add(Reshape([6, 8, 5]), a), turned)
+    let product = try n.add(MatMul(), n.add(Reshape([6, 5, 8]), a), turned)
     #expect(try recognised(n.returning(product)).first(MatMul.self)?.widens == true)
-    let again = try n.add(MatMul(), n.add(Reshape([6, 5, 8]), a), turned)
-    #expect(try recognised(n.returning(again)).first(MatMul.self)?.widens == true)
   }
 
   @Test(arguments: [(1, 0), (3, 1), (3, 0)]) func convolution(kernel: Int, pad: Int) throws {

@@ -190,6 +190,7 @@ extension KernelLowering {
       return from.byteCount < to.byteCount ? LLVMBuildFPExt(b, x, type, "") : LLVMBuildFPTrunc(b, x, type, "")
     case (true, false):
       if to == .bool { return LLVMBuildFCmp(b, LLVMRealUNE, x, LLVMConstNull(LLVMTypeOf(x)), "") }
+      if to.byteCount < 4 { return saturate(x, from, to) }
       let name = to.isSignedInteger ? "llvm.fptosi.sat" : "llvm.fptoui.sat"
       return e.intrinsic(name, [type, LLVMTypeOf(x)], [x])
     case (false, true):
@@ -201,6 +202,24 @@ extension KernelLowering {
       if from.byteCount > to.byteCount { return LLVMBuildTrunc(b, x, type, "") }
       return from.isSignedInteger ? LLVMBuildSExt(b, x, type, "") : LLVMBuildZExt(b, x, type, "")
     }
+  }
+
+  /// A float to an integer of 8 or 16 bits by way of i32: LLVM's own saturating conversion goes lane by lane there.
+  private func saturate(_ x: LLVMValueRef, _ from: ElementType, _ to: ElementType) -> LLVMValueRef {
+    let b = e.builder
+    if from == .float16 { return saturate(convert(x, from, .float32), .float32, to) }
+    let top = Double(1 << (to.byteCount * 8 - (to.isSignedInteger ? 1 : 0)))
+    let low = splatConstant(.float(to.isSignedInteger ? -top : 0), from, like: x)
+    let high = splatConstant(.float(top - 1), from, like: x)
+    let above = LLVMBuildSelect(b, LLVMBuildFCmp(b, LLVMRealOGT, x, low, ""), x, low, "")!
+    var bounded = LLVMBuildSelect(b, LLVMBuildFCmp(b, LLVMRealOLT, above, high, ""), above, high, "")!
+    if to.isSignedInteger {
+      // NaN became the lowest number above, and gives 0.
+      let ordered = LLVMBuildFCmp(b, LLVMRealORD, x, x, "")
+      bounded = LLVMBuildSelect(b, ordered, bounded, LLVMConstNull(LLVMTypeOf(x)), "")
+    }
+    let wide = LLVMBuildFPToSI(b, bounded, e.vector(e.i32, width(x)), "")
+    return LLVMBuildTrunc(b, wide, e.vector(e.type(to), width(x)), "")
   }
 
   /// f32 to the upper half of its bits, rounded to nearest even; NaN stays NaN.
