@@ -68,6 +68,11 @@ extension GraphRewriter {
       whole.x = try build(op, [whole.x])[0]
       return whole
     }
+    if let op = op as? Dequantize {
+      guard operands.count > 1, op.block == 0 else { return nil }
+      return Dequantised(
+        x: operands[0], zero: operands.count > 2 ? .value(operands[2]) : nil, scale: .value(operands[1]))
+    }
     guard let e = (op as? Elementwise)?.expression else { return nil }
     var (number, scale) = (e.result, Term?.none)
     if case .binary(.multiply, let a, let b) = e.instructions[number] {
