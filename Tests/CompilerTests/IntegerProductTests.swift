@@ -10,7 +10,8 @@ struct IntegerProductTests {
   private func recognised(_ graph: Graph, sizes: [String: Int] = [:]) throws -> Graph {
     var after = graph
     let passes: [GraphPass] = [
-      .foldConstants, .simplify, .commonSubexpressions, .recognise, .foldDequantised, .deadCode,
+      .foldConstants, .simplify, .recogniseIntegerProducts, .settleStoredWeights, .commonSubexpressions, .recognise,
+      .deadCode,
     ]
     for pass in passes { after = try pass.run(after) }
     try expectAgreement(graph, after, sizes: sizes)
@@ -21,7 +22,7 @@ struct IntegerProductTests {
     var n = Net()
     let a = try n.dequantised(n.quantised(n.input(["m", 40]), zero: 128), .number(128), .number(0.01))
     let w = n.bytes(transposed ? [24, 40] : [40, 24], zero == 0 ? .int8 : .uint8)
-    let scale: Net.Parameter = .tensor(n.constant(transposed ? [24, 1] : [24], 0.001...0.01))
+    let scale: Net.Parameter = .tensor(n.constant(transposed ? [24, 1] : [1, 24], 0.001...0.01))
     let b = try n.dequantised(w, .number(zero), scale)
     let after = try recognised(n.returning(n.add(MatMul(transposeRight: transposed), a, b)), sizes: ["m": 5])
     let product = try #require(after.first(MatMul.self))
@@ -83,7 +84,7 @@ struct IntegerProductTests {
         let b = try n.dequantised(n.bytes([40, 24], .int8), .number(0), .tensor(n.constant([40, 1], 0.001...0.01)))
         return try n.add(MatMul(), quantised(&n, [3, 40]), b)
       })
-    // Weights alone: they become floats again.
+    // Weights alone: they stay as they are stored.
     #expect(
       try !widens { n in
         try n.add(MatMul(), n.input([3, 40]), n.dequantised(n.bytes([40, 24], .int8), .number(0), .number(0.01)))
@@ -125,8 +126,9 @@ extension Net {
     return try add(Elementwise(f), x)
   }
 
-  /// `(x − zero) · scale` in the importer's words.
+  /// `(x − zero) · scale` in the importer's words: an op of its own for weights, arithmetic for activations.
   fileprivate mutating func dequantised(_ x: ValueID, _ zero: Parameter, _ scale: Parameter) throws -> ValueID {
+    if graph.constant(x) != nil { return try dequantisedWeights(x, zero, scale) }
     let f = Expression(inputs: [graph.type(x).element, .float32, .int32]) { e in
       let difference = e.binary(.subtract, e.cast(e.input(0), .int32), e.input(2))
       return e.binary(.multiply, e.cast(difference, .float32), e.input(1))
@@ -140,5 +142,20 @@ extension Net {
       }
     }
     return try add(Elementwise(f), x, value(scale, .float32), value(zero, .int32))
+  }
+
+  private mutating func dequantisedWeights(_ x: ValueID, _ zero: Parameter, _ scale: Parameter) throws -> ValueID {
+    let type = graph.type(x)
+    func value(_ parameter: Parameter, _ element: ElementType, _ shape: [Int]) -> ValueID {
+      switch parameter {
+      case .tensor(let value): value
+      case .number(let number):
+        graph.addConstant(
+          HostTensor(element, shape) { _ in element.isFloat ? .float(number) : .integer(Int64(number)) })
+      }
+    }
+    let factor = value(scale, .float32, type.shape.map { _ in 1 })
+    let shape = graph.type(factor).shape.map { $0.constant! }
+    return try add(Dequantize(axis: shape.firstIndex { $0 != 1 } ?? 0), x, factor, value(zero, type.element, shape))
   }
 }
