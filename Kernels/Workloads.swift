@@ -6,6 +6,8 @@ public struct MatmulWorkload: Hashable, Sendable, Codable {
   public var a: View
   /// Dimensions batch, k, n. A constant may be stored in a narrower type than a's: 16-bit floats, or i8 with `scaling`.
   public var b: View
+  /// Whether `a` is a constant, so that it may be packed at compile time; then `b` is none.
+  public var aIsConstant: Bool
   /// Whether `b` is a constant, so that it may be packed at compile time.
   public var bIsConstant: Bool
   /// What b's integers stand for; nil: b is what it is.
@@ -13,9 +15,13 @@ public struct MatmulWorkload: Hashable, Sendable, Codable {
   /// Dimensions batch, m, n.
   public var epilogue: Epilogue
 
-  public init(a: View, b: View, bIsConstant: Bool, scaling: WeightScaling? = nil, epilogue: Epilogue) {
+  public init(
+    a: View, b: View, aIsConstant: Bool = false, bIsConstant: Bool, scaling: WeightScaling? = nil, epilogue: Epilogue
+  ) {
+    precondition(!(aIsConstant && bIsConstant), "a product of constants is a constant")
     self.a = a
     self.b = b
+    self.aIsConstant = aIsConstant
     self.bIsConstant = bIsConstant
     self.scaling = scaling
     self.epilogue = epilogue
@@ -50,6 +56,35 @@ public struct WeightScaling: Hashable, Sendable, Codable {
 
   /// Whether no word of codes is of two groups, so that it is widened with one scale.
   public func fits(_ depth: Int) -> Bool { group >= depth || group % steps == 0 }
+}
+
+// Written without `aIsConstant` where it is false, as tuning's records have it from before there was one.
+extension MatmulWorkload {
+  private enum CodingKeys: CodingKey { case a, b, aIsConstant, bIsConstant, scaling, epilogue }
+
+  public init(from decoder: any Decoder) throws {
+    let container = try decoder.container(keyedBy: CodingKeys.self)
+    let isLeft = try container.decodeIfPresent(Bool.self, forKey: .aIsConstant) ?? false
+    let isRight = try container.decode(Bool.self, forKey: .bIsConstant)
+    if isLeft && isRight {
+      throw DecodingError.dataCorruptedError(forKey: .aIsConstant, in: container, debugDescription: "two constants")
+    }
+    self.init(
+      a: try container.decode(View.self, forKey: .a), b: try container.decode(View.self, forKey: .b),
+      aIsConstant: isLeft, bIsConstant: isRight,
+      scaling: try container.decodeIfPresent(WeightScaling.self, forKey: .scaling),
+      epilogue: try container.decode(Epilogue.self, forKey: .epilogue))
+  }
+
+  public func encode(to encoder: any Encoder) throws {
+    var container = encoder.container(keyedBy: CodingKeys.self)
+    try container.encode(a, forKey: .a)
+    try container.encode(b, forKey: .b)
+    if aIsConstant { try container.encode(true, forKey: .aIsConstant) }
+    try container.encode(bIsConstant, forKey: .bIsConstant)
+    try container.encodeIfPresent(scaling, forKey: .scaling)
+    try container.encode(epilogue, forKey: .epilogue)
+  }
 }
 
 /// A convolution over any number of space dimensions.

@@ -41,15 +41,34 @@ struct RowConvolution: KernelTemplate {
     let vectors = outputs == 1 ? 1 : max(1, min(3, sums / outputs, fitting))
     let mostRows = outputs == 1 ? 4 : max(1, min(2, sums / (outputs * vectors)))
     let rows = height.map { h in (1...mostRows).last { h % $0 == 0 || $0 == 1 }! } ?? mostRows
-    var shape = PatchShape(w, tileH: rows, tileW: min(width, outputs == 1 ? 512 : 256))
-    let level1 = machine.cacheBytes[0] / 2 / 4
-    let budget = shape.elements > level1 ? machine.cacheBytes[1] / 2 / 4 : level1
-    while shape.tileW > 4 * machine.lanes, shape.elements > budget { shape.tileW = (shape.tileW + 1) / 2 }
-    shape.tileW = max(shape.tileW, min(width, vectors * machine.lanes))
-    while shape.tileH < min(height ?? 64, 64), shape.withTileH(shape.tileH + rows).elements <= budget {
-      shape.tileH += rows
-    }
+    let shape = rectangle(w, rows: rows, least: vectors * machine.lanes, height ?? 64, width, machine)
     return ["outputs": outputs, "rows": rows, "vectors": vectors, "tileH": shape.tileH, "tileW": shape.tileW]
+  }
+
+  /// Of the rectangles whose patch fits, the one that copies fewest elements for a position.
+  private func rectangle(
+    _ w: ConvolutionWorkload, rows: Int, least: Int, _ height: Int, _ width: Int, _ machine: Machine
+  ) -> PatchShape {
+    func fitting(_ tileW: Int, _ budget: Int) -> PatchShape? {
+      var shape = PatchShape(w, tileH: rows, tileW: tileW)
+      while shape.tileH + rows <= min(height, 64), shape.withTileH(shape.tileH + rows).elements <= budget {
+        shape.tileH += rows
+      }
+      // Parts of equal height.
+      let parts = (height + shape.tileH - 1) / shape.tileH
+      shape.tileH = ((height + parts - 1) / parts + rows - 1) / rows * rows
+      return shape.elements <= budget ? shape : nil
+    }
+    let widths = Array(
+      sequence(first: min(width, 512)) { $0 > least ? (($0 + 1) / 2 + least - 1) / least * least : nil }.prefix(8))
+    func best(_ budget: Int) -> PatchShape? {
+      // Whole rows need no part of a tile in between.
+      func cost(_ shape: PatchShape) -> Double { shape.tileW == widths[0] ? shape.copied : shape.copied * 1.25 }
+      return widths.compactMap { fitting($0, budget) }.min { cost($0) < cost($1) }
+    }
+    let inLevel1 = best(machine.cacheBytes[0] / 2 / 4)
+    if let inLevel1, inLevel1.copied < 1.5 { return inLevel1 }
+    return best(machine.cacheBytes[1] / 2 / 4) ?? PatchShape(w, tileH: rows, tileW: min(width, least))
   }
 
   /// Multiplications at two a cycle, most of the time; a load and a store for each vector of the patch.
@@ -61,7 +80,8 @@ struct RowConvolution: KernelTemplate {
     let depth = w.w.shape[1..<5].product.estimate
     let perGroup = w.w.shape[5].constant!
     let shape = PatchShape(w, tileH: knobs["tileH"], tileW: min(knobs["tileW"], width))
-    let copied = Double(shape.elements) / Double(machine.lanes * shape.tileH * shape.tileW) * Double(w.positions)
+    let needed = shape.planes * w.positions * w.strides[1] * w.strides[2]
+    let copied = shape.copied * Double(needed) / Double(machine.lanes)
     let sums = knobs["outputs"] * knobs["rows"] * knobs["vectors"]
     let share = sums >= 8 ? 0.8 : sums >= 4 ? 0.7 : 0.4
     return Double(w.groups) * (Double(vectors * perGroup * depth) / 2 / share + 1.5 * copied)
@@ -98,6 +118,8 @@ struct PatchShape {
   /// Columns of one residue modulo the stride.
   var places: Int { tileW + (taps[2] - 1) * dilations[2] / strides[2] }
   var planes: Int { channels * taps[0] }
+  /// How often an element is copied, where rectangles share the rows and columns at their borders.
+  var copied: Double { Double(height * places) / Double(tileH * strides[1] * tileW) }
   var elements: Int { planes * height * strides[2] * places }
 }
 

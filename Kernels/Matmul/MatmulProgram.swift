@@ -12,6 +12,7 @@ struct MatmulProgram {
   let mr: Int
   let nr: Int
   let b: TileBuilder
+  /// In panels if it is a constant, else as it is.
   let a: TileBuffer
   /// b in panels if it is a constant, else as it is.
   let right: TileBuffer
@@ -32,7 +33,8 @@ struct MatmulProgram {
     nr = knobs["nr"]
     packedRows = (mr + machine.lanes - 1) / machine.lanes * machine.lanes
     b = TileBuilder("matmul")
-    a = b.parameter("a", .input, w.a.buffer)
+    let left = PackedMatmul.leftPanels(w, rows: mr).packed
+    a = b.parameter("a", .input, w.aIsConstant ? BufferType(.float32, left.shape) : w.a.buffer)
     let packings = w.packings(width: knobs["nr"]).map { BufferType($0.packed.element, $0.packed.shape) }
     right = b.parameter("b", .input, w.bIsConstant ? packings[0] : w.b.buffer)
     if let scaling = w.scaling, let depth = w.b.shape[1].constant {
@@ -91,7 +93,8 @@ struct MatmulProgram {
     let depth: Dim = splitsK ? Dim(kc) : w.a.shape[2]
     let blocks = Dim(knobs["mc"])
     let packed =
-      knobs["packA"] == 1 ? b.allocate(BufferType(.float32, [blocks, depth, Dim(packedRows)], space: .local)) : nil
+      knobs["packA"] == 1 && !w.aIsConstant
+      ? b.allocate(BufferType(.float32, [blocks, depth, Dim(packedRows)], space: .local)) : nil
     let panels = packsB ? b.allocate(PanelCopy.panels(Dim(knobs["nc"]), depth: depth, width: nr)) : nil
     let expanded = w.isNarrow ? ExpandedPanel(depth: kc, width: nr, in: b) : nil
     let copies = Copies(a: packed, panels: panels, expanded: expanded)
@@ -111,10 +114,20 @@ struct MatmulProgram {
     }
   }
 
+  /// Whether blocks follow each other along rows. With few steps of k most of the time goes by for results on their way to
+  /// memory, which fetches ahead where they lie side by side; the panels then come from level 2 again and again.
+  private var writesAlongRows: Bool { !w.bIsConstant && knobs["columnsInner"] == 1 }
+
   private func forBlocks(
     _ row: Tile, _ rowEnd: Tile, _ column: Tile, _ columnEnd: Tile, atPanel begin: (Tile) -> Void = { _ in },
     _ body: (Tile, Tile) -> Void
   ) {
+    if writesAlongRows {
+      b.loop(from: row, to: rowEnd, step: mr) { i in
+        b.loop(from: column, to: columnEnd, step: nr) { j in body(i, j) }
+      }
+      return
+    }
     b.loop(from: column, to: columnEnd, step: nr) { j in
       begin(j)
       b.loop(from: row, to: rowEnd, step: mr) { i in body(i, j) }
@@ -147,6 +160,10 @@ struct MatmulProgram {
       let prefetch = w.bIsConstant && !w.isNarrow ? prefetch(matrix, j, start, count, blockRow) : nil
       let sum = b.accumulate(initial, to: count, unroll: knobs["unroll"]) { step in
         prefetch?.advance(step, in: b)
+        if w.aIsConstant {
+          let leftMatrix = w.a.strides[0] == 0 ? zeroIndex : batch
+          return a.load([.at(leftMatrix), .at(i / mr), .at(start + step), .span(zeroIndex, 0)], shape: [mr, 1])
+        }
         if let packed = copies.a {
           return packed.load([.at(blockRow), .at(step), .span(zeroIndex, 0)], shape: [mr, 1])
         }

@@ -19,9 +19,11 @@ struct PackedMatmul: KernelTemplate {
     return KnobSpace([
       ("mr", Set(tiles.map(\.rows)).sorted()), ("nr", Set(tiles.map(\.columns)).sorted()),
       ("mc", [1, 2, 4, 8, 12, 16, 20, 24, 32, 48, 64]), ("nc", [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64]),
-      ("kc", [128, 192, 256, 320, 384, 512, 768, 1024, 1 << 30]), ("packA", w.a.element == .float32 ? [0, 1] : [1]),
+      ("kc", [128, 192, 256, 320, 384, 512, 768, 1024, 1 << 30]),
+      ("packA", w.aIsConstant ? [0] : w.a.element == .float32 ? [0, 1] : [1]),
       ("unroll", [1, 2, 4, 8]),
       ("prefetch", w.bIsConstant ? PanelPrefetch.choices : [0]),
+      ("columnsInner", w.bIsConstant ? [0] : [0, 1]),
       ("packB", w.bIsConstant || w.b.strides[2] != 1 ? [1] : [0, 1]),
       ("skinnyPanels", [1, 2, 3, 4, 6, 8]), ("skinnyUnroll", [1, 2, 4, 8]),
     ]) { knobs in tiles.contains(RegisterTile(rows: knobs["mr"], columns: knobs["nr"])) }
@@ -42,20 +44,28 @@ struct PackedMatmul: KernelTemplate {
     let depth = min(kc, k)
     var mc = max(1, min(24, machine.cacheBytes[1] / 5 / (depth * tile.rows * 4)))
     if let m { mc = max(1, min(mc, (m + tile.rows - 1) / tile.rows)) }
-    let rowTasks = m.map { ($0 + mc * tile.rows - 1) / (mc * tile.rows) } ?? 2
     // Panels that a task packs for itself take a third of the level-2 cache.
     let most = machine.cacheBytes[1] / 3 / (depth * tile.columns * 4)
     var nc = min(panels, w.bIsConstant ? 32 : max(1, min(32, most)))
-    // At least eight tasks where there is the work for them, so that two to four workers finish together.
+    if w.aIsConstant, let m {
+      // All rows in a task where columns make enough of them: b is packed once for all.
+      let columnTasks = max(1, w.a.shape[0].constant ?? 1) * ((panels + nc - 1) / nc)
+      let blocks = (m + tile.rows - 1) / tile.rows
+      let tasks = max(1, (8 + columnTasks - 1) / columnTasks, (blocks + 63) / 64)
+      mc = (blocks + tasks - 1) / tasks
+    }
+    let rowTasks = m.map { ($0 + mc * tile.rows - 1) / (mc * tile.rows) } ?? 2
     let others = rowTasks * max(1, w.a.shape[0].constant ?? 1)
+    // At least eight tasks where there is the work for them, so that two to four workers finish together.
     while nc > 2, others * ((panels + nc - 1) / nc) < 8 { nc = (nc + 1) / 2 }
     // Few rows lie in the caches anyway.
     let packs =
       w.a.element != .float32
-      || nc * tile.columns >= 96 && mc > 1 && w.a.strides[2] == 1 && w.a.shape[1].estimate >= 128
+      || !w.aIsConstant && nc * tile.columns >= 96 && mc > 1 && w.a.strides[2] == 1 && w.a.shape[1].estimate >= 128
     return [
       "mr": tile.rows, "nr": tile.columns, "mc": mc, "nc": nc, "kc": kc, "packA": packs ? 1 : 0, "unroll": 4,
       "prefetch": w.bIsConstant ? PanelPrefetch.blocks(passing: min(mc, w.a.shape[1].estimate / tile.rows)) : 0,
+      "columnsInner": !w.bIsConstant && kc >= k && k <= 128 ? 1 : 0,
       "packB": !w.bIsConstant && w.b.strides[2] == 1 && w.a.shape[1].estimate <= 2 * tile.rows ? 0 : 1,
       "skinnyPanels": SkinnyMatmul.panels(rows: m ?? 1, tile, panels, on: machine, isCoded: w.scaling != nil),
       "skinnyUnroll": w.scaling.map { max(1, 4 / $0.steps) } ?? 2,
@@ -64,8 +74,14 @@ struct PackedMatmul: KernelTemplate {
 
   func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?] {
     guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
+    let left = w.aIsConstant ? Self.leftPanels(w, rows: knobs["mr"]) : nil
     let constants: [WeightPacking?] = w.bIsConstant ? w.packings(width: knobs["nr"]) : [nil]
-    return [nil] + constants + w.epilogue.operands.map { _ in nil }
+    return [left] + constants + w.epilogue.operands.map { _ in nil }
+  }
+
+  /// a as panels of blocks of rows: `[batch, ⌈M / rows⌉, K, rows]`.
+  static func leftPanels(_ w: MatmulWorkload, rows: Int) -> WeightPacking {
+    WeightPacking(source: w.a.permuted([0, 2, 1]), width: rows, element: .float32)
   }
 
   func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {

@@ -41,6 +41,22 @@ import Testing
     try check(m: m, n: 210, k: 50, batch: 1, bIsConstant: true, transposed: false, isSymbolic: true, knobs: [knobs])
   }
 
+  /// Constant rows of a, in panels, times a b of run time that may have any number of columns.
+  @Test(arguments: [1, 5, 6, 7, 13]) func constantLeft(m: Int) throws {
+    for (n, k, batch) in [(1, 8, 1), (16, 9, 2), (33, 19, 3), (50, 64, 1)] {
+      let seed = freshSeed()
+      var generator = SeededGenerator(seed: seed)
+      var product = MatmulCase(
+        m: m, n: n, k: k, batch: batch, bIsConstant: false, transposed: n == 16, isSymbolic: k % 2 == 1)
+      product.aIsConstant = true
+      let knobs: Knobs = [
+        "mr": 4, "nr": 8, "mc": 2, "nc": 3, "kc": 16, "packA": 0, "unroll": 2, "prefetch": 0, "packB": 1,
+        "columnsInner": 0, "skinnyPanels": 2, "skinnyUnroll": 2,
+      ]
+      try KernelsTests.check(product.kernelCase(&generator), seed: seed, knobs: [knobs])
+    }
+  }
+
   /// k in pieces, a packed: the ways that small defaults do not take.
   @Test func blocking() throws {
     for packs in [0, 1] {
@@ -54,7 +70,7 @@ import Testing
       // b of run time: in place or packed by each task.
       var runTime = knobs
       for packsB in [0, 1] {
-        runTime["packB"] = packsB
+        (runTime["packB"], runTime["columnsInner"]) = (packsB, packs)
         for (m, n, k) in [(19, 50, 100), (8, 24, 48), (1, 25, 25)] {
           try check(
             m: m, n: n, k: k, batch: 2, bIsConstant: false, transposed: n == 50, isSymbolic: m == 8, knobs: [runTime])

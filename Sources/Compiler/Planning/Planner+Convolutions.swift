@@ -73,13 +73,16 @@ extension Planner {
   ) throws -> Bool {
     let rank = x.view.rank
     let arrange: (View) -> View? = { $0.collapsing(1..<rank - 1).map { $0.permuted([0, 2, 1]) } }
-    guard let b = arrange(x.view), let arranged = try epilogue(node, output, { arrange($0.permuted(order)) }) else {
+    guard x.view.element == .float32, w.view.element == .float32, let b = arrange(x.view),
+      let arranged = try epilogue(node, output, { arrange($0.permuted(order)) })
+    else {
       return false
     }
     let a = View(
       w.view.element, [b.shape[0], w.view.shape[0], w.view.shape[1]],
       strides: [0, w.view.strides[0], w.view.strides[1]])
-    let workload = MatmulWorkload(a: a, b: b, bIsConstant: false, epilogue: arranged.epilogue)
+    let workload = MatmulWorkload(
+      a: a, b: b, aIsConstant: tensor(w) != nil && tensor(x) == nil, bIsConstant: false, epilogue: arranged.epilogue)
     emit(.matmul(workload), [w, x] + arranged.operands, output, origins: origins(node))
     return true
   }

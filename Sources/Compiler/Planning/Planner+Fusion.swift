@@ -125,8 +125,10 @@ extension Planner {
     guard let op = graph[node].op as? Convolve, op.layout == .channelsLast,
       let input = graph.producer(operand(node, 0)), let transpose = graph[input].op as? Transpose
     else { return false }
-    let weights = graph.type(operand(node, 1)).shape
-    let isNarrow = op.groups > 1 && (weights[0].constant ?? .max) / op.groups <= lanes
+    let (x, w) = (graph.type(operand(node, 0)), graph.type(operand(node, 1)))
+    guard x.element == .float32, w.element == .float32 else { return false }
+    let weights = w.shape
+    let isNarrow = (weights[0].constant ?? .max) / op.groups <= (op.groups > 1 ? lanes : lanes / 2)
     return (isNarrow || op.isProduct(weights)) && transpose == .toChannelsLast(rank: weights.count)
   }
 

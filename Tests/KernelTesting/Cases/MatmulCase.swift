@@ -26,6 +26,7 @@ public func sampleEpilogue(_ output: View) -> (Epilogue, (Double, [Double]) -> D
 /// A product of f32 matrices with bias, residual and a bound.
 public struct MatmulCase: Sendable {
   public var (m, n, k, batch): (Int, Int, Int, Int)
+  public var aIsConstant = false
   public var bIsConstant = true
   /// b lies in memory as [n, k].
   public var transposed = false
@@ -39,21 +40,26 @@ public struct MatmulCase: Sendable {
 
   /// - Parameter skinny: so few rows that reading b is all there is.
   public static func random(skinny: Bool, _ g: inout SeededGenerator) -> MatmulCase {
-    MatmulCase(
+    var c = MatmulCase(
       m: skinny ? g.size(1...4) : g.edge([4, 6, 12], most: 40), n: g.edge([8, 16, 64], most: skinny ? 200 : 70),
       k: g.flip(0.1) ? g.edge([256], most: 600) : g.edge([8], most: 70), batch: g.pick(1, 1, 2, 3),
       bIsConstant: g.flip(0.7), transposed: g.flip(), isSymbolic: g.flip(0.3))
+    c.aIsConstant = !c.bIsConstant && g.flip()
+    return c
   }
 
   public func kernelCase(_ generator: inout SeededGenerator) -> KernelCase {
     var sizes = DrawnSizes(isSymbolic)
-    let rows = sizes.dim("m", m)
+    // A constant has known sizes.
+    let (rows, columns) = aIsConstant ? (Dim(m), sizes.dim("n", n)) : (sizes.dim("m", m), Dim(n))
     let b: View =
       transposed
-      ? .transposed(.float32, [Dim(batch), Dim(n), Dim(k)], [0, 2, 1]) : View(.float32, [Dim(batch), Dim(k), Dim(n)])
-    let (epilogue, finish) = sampleEpilogue(View(.float32, [Dim(batch), rows, Dim(n)]))
-    let w = MatmulWorkload(
-      a: View(.float32, [Dim(batch), rows, Dim(k)]), b: b, bIsConstant: bIsConstant, epilogue: epilogue)
+      ? .transposed(.float32, [Dim(batch), columns, Dim(k)], [0, 2, 1]) : View(.float32, [Dim(batch), Dim(k), columns])
+    let (epilogue, finish) = sampleEpilogue(View(.float32, [Dim(batch), rows, columns]))
+    // One constant matrix for all of the batch.
+    var a = View(.float32, [Dim(batch), rows, Dim(k)])
+    if aIsConstant { a.strides[0] = 0 }
+    let w = MatmulWorkload(a: a, b: b, aIsConstant: aIsConstant, bIsConstant: bIsConstant, epilogue: epilogue)
     let inputs = samples(w.operands, sizes: sizes.values, &generator)
     let depth = k
     return KernelCase(.matmul(w), sizes: sizes.values, inputs: inputs) { i in
