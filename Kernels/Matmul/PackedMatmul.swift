@@ -42,7 +42,8 @@ struct PackedMatmul: KernelTemplate {
     // Rows: a's block in a fifth of the level-2 cache, which panels and results pass through, and enough tasks for a
     // few workers.
     let depth = min(kc, k)
-    var mc = max(1, min(24, machine.cacheBytes[1] / 5 / (depth * tile.rows * 4)))
+    // A panel that is widened by every task that reads it wants more rows to pass by, and brings less from memory.
+    var mc = max(1, min(24, machine.cacheBytes[1] / (w.isNarrow ? 3 : 5) / (depth * tile.rows * 4)))
     if let m { mc = max(1, min(mc, (m + tile.rows - 1) / tile.rows)) }
     // Panels that a task packs for itself take a third of the level-2 cache.
     let most = machine.cacheBytes[1] / 3 / (depth * tile.columns * 4)
@@ -67,8 +68,8 @@ struct PackedMatmul: KernelTemplate {
       "prefetch": w.bIsConstant ? PanelPrefetch.blocks(passing: min(mc, w.a.shape[1].estimate / tile.rows)) : 0,
       "columnsInner": !w.bIsConstant && kc >= k && k <= 128 ? 1 : 0,
       "packB": !w.bIsConstant && w.b.strides[2] == 1 && w.a.shape[1].estimate <= 2 * tile.rows ? 0 : 1,
-      "skinnyPanels": SkinnyMatmul.panels(rows: m ?? 1, tile, panels, on: machine, isCoded: w.scaling != nil),
-      "skinnyUnroll": w.scaling.map { max(1, 4 / $0.steps) } ?? 2,
+      "skinnyPanels": SkinnyMatmul.panels(rows: m ?? 1, tile, panels, on: machine, isNarrow: w.isNarrow),
+      "skinnyUnroll": w.isNarrow ? max(1, 8 / (w.scaling?.steps ?? 1)) : 2,
     ]
   }
 

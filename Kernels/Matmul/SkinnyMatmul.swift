@@ -24,11 +24,11 @@ struct SkinnyMatmul {
   }
 
   /// As many panels as there are registers for sums, from two, whatever the registers, to four.
-  /// Codes need registers to be widened in.
-  static func panels(rows: Int, _ tile: RegisterTile, _ count: Int, on machine: Machine, isCoded: Bool) -> Int {
+  /// What is stored in fewer bits needs registers to be widened in.
+  static func panels(rows: Int, _ tile: RegisterTile, _ count: Int, on machine: Machine, isNarrow: Bool) -> Int {
     let sums = min(max(1, rows), most.known) * tile.columns / machine.lanes
-    if isCoded {
-      // Besides sums and rows of codes: a mask, an element of a, a row on its way.
+    if isNarrow {
+      // Besides sums and rows of b: a mask, an element of a, a row on its way.
       return max(1, min(4, (machine.vectorRegisters - 3) / (sums + tile.columns / machine.lanes), count))
     }
     return max(1, min(4, max(2, (machine.vectorRegisters - 3) / sums), count))
