@@ -45,7 +45,7 @@ struct IntegerMatmul: KernelTemplate {
     return [
       "mr": tile.rows, "nr": tile.columns, "mc": mc, "nc": nc, "unroll": 1,
       "bytes": isSkinny && w.bIsConstant ? w.b.element.byteCount : 2,
-      "skinnyPanels": SkinnyMatmul.panels(rows: m ?? 1, tile, panels, on: machine, isCoded: false),
+      "skinnyPanels": SkinnyMatmul.panels(rows: m ?? 1, tile, panels, on: machine, isNarrow: false),
       "skinnyUnroll": (m ?? 1) == 1 ? 2 : 1,
     ]
   }
