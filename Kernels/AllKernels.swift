@@ -6,6 +6,7 @@ public let allKernels: [any KernelTemplate] = [
   Depthwise(),
   RowConvolution(),
   ImplicitGEMM(),
+  InnerProduct(),
   Winograd(),
   Generate(),
   NonZeroScan(),

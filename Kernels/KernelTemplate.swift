@@ -41,13 +41,22 @@ extension [any KernelTemplate] {
   /// The template that should do `workload` soonest, with its default knobs; nil if none can do it. Of equal ones the
   /// first.
   public func best(for workload: Workload, on machine: Machine) -> (template: any KernelTemplate, knobs: Knobs)? {
-    let able = filter { $0.space(for: workload, on: machine) != nil }.map { template in
-      (template: template, knobs: template.defaultKnobs(for: workload, on: machine))
-    }
-    if able.count < 2 { return able.first }
-    return able.min {
-      $0.template.estimate(for: workload, knobs: $0.knobs, on: machine)
-        < $1.template.estimate(for: workload, knobs: $1.knobs, on: machine)
+    let able = able(workload, machine)
+    if able.count < 2 { return able.first.map { ($0.template, $0.knobs) } }
+    return able.min { $0.cycles < $1.cycles }.map { ($0.template, $0.knobs) }
+  }
+
+  /// The lowest estimate of those that can do `workload`; nil if none can.
+  public func cycles(for workload: Workload, on machine: Machine) -> Double? {
+    able(workload, machine).map(\.cycles).min()
+  }
+
+  private func able(_ workload: Workload, _ machine: Machine) -> [(
+    template: any KernelTemplate, knobs: Knobs, cycles: Double
+  )] {
+    filter { $0.space(for: workload, on: machine) != nil }.map { template in
+      let knobs = template.defaultKnobs(for: workload, on: machine)
+      return (template, knobs, template.estimate(for: workload, knobs: knobs, on: machine))
     }
   }
 }

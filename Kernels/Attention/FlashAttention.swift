@@ -53,7 +53,7 @@ struct FlashAttention: KernelTemplate {
     queryBlocks = (tiles + tasks - 1) / tasks
     // Keys and values of a block in a quarter of the level-2 cache.
     let depth = (w.q.shape[3].constant ?? 64) + (w.v.shape[3].constant ?? 64)
-    let keyPanels = max(2, min(256 / tile.columns, machine.cacheBytes[1] / 4 / (depth * tile.columns * 4)))
+    let keyPanels = max(2, min(512 / tile.columns, machine.cacheBytes[1] / 4 / (depth * tile.columns * 4)))
     return [
       "rows": tile.rows, "columns": tile.columns, "queryBlocks": queryBlocks, "keyPanels": keyPanels, "together": 2,
       "unroll": 4,

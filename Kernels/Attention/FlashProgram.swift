@@ -14,6 +14,8 @@ struct FlashProgram {
   let depth: Int
   /// Panels of the values' depth, the last of which may be partly empty.
   let valuePanels: Int
+  /// Columns of the last one that are computed: whole vectors.
+  let lastValueWidth: Int
   let element: ElementType
   let b = TileBuilder("attention")
   let (q, k, v, y): (TileBuffer, TileBuffer, TileBuffer, TileBuffer)
@@ -33,6 +35,8 @@ struct FlashProgram {
       preconditionFailure("known depths")
     }
     (self.depth, valuePanels) = (depth, (valueDepth + columns - 1) / columns)
+    let last = valueDepth - (valuePanels - 1) * columns
+    lastValueWidth = min(columns, (last + machine.lanes - 1) / machine.lanes * machine.lanes)
     element = w.q.element.accumulator
     q = b.parameter("q", .input, w.q.buffer)
     k = b.parameter("k", .input, w.k.buffer)

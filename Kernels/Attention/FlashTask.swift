@@ -56,9 +56,12 @@ struct FlashTask {
           b.loop(from: first, to: end) { score($0, slot: $0 - first, key, column) }
         }
         b.loop(from: first, to: end) { exponentiate($0, slot: $0 - first, keys(of: $0, from: key)) }
-        b.loop(to: b.index(p.valuePanels)) { panel in
-          b.loop(from: first, to: end) { weigh($0, slot: $0 - first, panel, key, keys(of: $0, from: key)) }
+        func weighPanel(_ panel: Tile, width: Int) {
+          b.loop(from: first, to: end) { weigh($0, slot: $0 - first, panel, width, key, keys(of: $0, from: key)) }
         }
+        let last = b.index(p.valuePanels - 1)
+        b.loop(to: last) { weighPanel($0, width: p.nr) }
+        weighPanel(last, width: p.lastValueWidth)
       }
     }
     b.loop(to: tiles) { finish($0) }
@@ -154,15 +157,15 @@ struct FlashTask {
 
   // MARK: Values
 
-  /// outputs[i] = correction[i] · outputs[i] + Σⱼ scores[i, j] · v[j]
-  private func weigh(_ tile: Tile, slot: Tile, _ panel: Tile, _ key: Tile, _ count: Tile) {
+  /// outputs[i] = correction[i] · outputs[i] + Σⱼ scores[i, j] · v[j], for the first `width` columns of a panel.
+  private func weigh(_ tile: Tile, slot: Tile, _ panel: Tile, _ width: Int, _ key: Tile, _ count: Tile) {
     let correction = fresh.load([.at(slot), .span(zero, 0)], shape: [p.mr, 1])
     let place: [TileBuffer.Index] = [.at(tile), .at(panel), .span(zero, 0), .span(zero, 1)]
-    let before = outputs.load(place, shape: [p.mr, p.nr]) * correction.broadcast(to: [p.mr, p.nr])
+    let before = outputs.load(place, shape: [p.mr, width]) * correction.broadcast(to: [p.mr, width])
     let after = b.accumulate(before, to: count, unroll: p.knobs["unroll"]) { j in
       scores.load([.at(slot), .span(zero, 0), .at(j)], shape: [p.mr, 1])
     } _: { j in
-      p.packedValues.load([.at(batch), .at(keyHead), .at(panel), .at(key + j), .span(zero, 1)], shape: [1, p.nr])
+      p.packedValues.load([.at(batch), .at(keyHead), .at(panel), .at(key + j), .span(zero, 1)], shape: [1, width])
     }
     outputs.store(after, place)
   }

@@ -4,9 +4,7 @@ import TileIR
 /// y[p, o] = epilogue(Σ over taps t and channels c of x[p·stride + t·dilation − pad, c] · w[t, c, o])
 ///
 /// Matrix multiplication whose a is never formed (Chetlur et al., cuDNN, 2014). A task takes a rectangle of output
-/// positions and a range of output channels. It copies the part of x under the rectangle, with its border of zeros, to
-/// a patch in local memory, channels innermost whatever x's layout; then rows of a are just addresses in the patch:
-/// position + tap. The rectangle's positions are numbered through, so a register tile is full wherever a row ends.
+/// positions and a range of output channels; rows of a are addresses in its patch (`PatchRectangles`).
 ///
 /// Narrow integers are summed in i32: the patch then holds words of two channels each, centred on zero as the image is,
 /// and a register tile adds two products a step (see `IntegerMatmul`).
@@ -30,28 +28,17 @@ struct ImplicitGEMM: KernelTemplate {
     ]) { knobs in tiles.contains(RegisterTile(rows: knobs["mr"], columns: knobs["nr"])) }
   }
 
-  /// `nc` counts register tiles. The rectangle is as large as lets its patch fill a third of the level-2 cache.
+  /// `nc` counts register tiles.
   func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
     guard case .convolution(let given) = workload else { preconditionFailure("a convolution") }
     let w = given.withThreeDimensions
     var tile = RegisterTile.best(on: machine)
-    let (steps, outputs) = (w.steps, w.w.shape[5].constant!)
+    let outputs = w.outputsPerGroup
     if outputs <= machine.lanes {
       tile = RegisterTile(rows: min(12, machine.vectorRegisters - 4), columns: machine.lanes)
     }
+    let (tileH, tileW) = PatchRectangles.size(for: w, on: machine)
     let size = (h: w.epilogue.output.shape[2].constant, w: w.epilogue.output.shape[3].constant)
-    let budget = machine.cacheBytes[1] / 3 / 4
-    func patch(_ h: Int, _ width: Int) -> Int {
-      let ph = (h - 1) * w.strides[1] + (w.w.shape[2].constant! - 1) * w.dilations[1] + 1
-      let pw = (width - 1) * w.strides[2] + (w.w.shape[3].constant! - 1) * w.dilations[2] + 1
-      return ph * pw * steps * w.w.shape[1].constant!
-    }
-    var tileW = size.w.map { cut($0, into: 64) } ?? 64
-    while tileW > 8, patch(4, tileW) > budget { tileW = (tileW + 1) / 2 }
-    var tileH = 1
-    let mostRows = min(size.h ?? 16, 16)
-    while tileH < mostRows, patch(tileH + 1, tileW) <= budget { tileH += 1 }
-    if let h = size.h { tileH = cut(h, into: tileH) }
     let panels = (outputs + tile.columns - 1) / tile.columns
     var nc = panels
     if let h = size.h, let width = size.w {
@@ -62,12 +49,6 @@ struct ImplicitGEMM: KernelTemplate {
       "mr": tile.rows, "nr": tile.columns, "tileH": tileH, "tileW": tileW, "nc": nc, "unroll": w.widens ? 1 : 4,
       "prefetch": PanelPrefetch.blocks(passing: tileH * tileW / tile.rows),
     ]
-  }
-
-  /// The size of equal parts of `size`, none over `most`.
-  private func cut(_ size: Int, into most: Int) -> Int {
-    let parts = max(1, (size + most - 1) / most)
-    return max(1, (size + parts - 1) / parts)
   }
 
   func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?] {
@@ -160,15 +141,15 @@ private struct ConvolutionProgram {
   /// Blocks of positions that fetch a share of the next panel each.
   let prefetchBlocks: Int
   let b: TileBuilder
-  let x: TileBuffer
+  let patches: PatchRectangles
   let packing: WeightPacking
   /// The weights as they come: packed, or as they are where they are known only at run time.
   let weights: TileBuffer
   let panels: TileBuffer
   let operands: [TileBuffer]
   let y: TileBuffer
-  /// Channels in, the steps of k that they are, and channels out, of one group.
-  let (channels, steps, outputs): (Int, Int, Int)
+  /// Output channels of a group.
+  let outputs: Int
   let taps: [Int]
 
   init(_ w: ConvolutionWorkload, _ knobs: Knobs, _ machine: Machine) {
@@ -179,10 +160,12 @@ private struct ConvolutionProgram {
     columnsPerTask = knobs["nc"] * nr
     unroll = knobs["unroll"]
     prefetchBlocks = knobs["prefetch"]
-    (channels, steps, outputs) = (w.w.shape[4].constant!, w.steps, w.w.shape[5].constant!)
-    taps = (1...3).map { w.w.shape[$0].constant! }
+    (outputs, taps) = (w.outputsPerGroup, w.taps)
     b = TileBuilder("convolution")
-    x = b.parameter("x", .input, w.x.buffer)
+    let x = b.parameter("x", .input, w.x.buffer)
+    // Channels, and the taps of a row where they are not spread out, lie side by side both in a patch and in a panel.
+    let run = w.dilations[2] == 1 ? w.taps[2] * w.steps : w.steps
+    patches = PatchRectangles(w, machine, tileH: tileH, tileW: tileW, rows: mr, run: run, x: x, in: b)
     packing = ImplicitGEMM().panels(w, knobs)
     let packed = BufferType(packing.element, packing.packed.shape)
     weights = b.parameter("w", .input, w.wIsConstant ? packed : packing.source.buffer)
@@ -190,56 +173,26 @@ private struct ConvolutionProgram {
     panels = w.wIsConstant ? weights : b.parameter("panels", .scratch, packed)
   }
 
-  /// What a step of k takes in the patch, and the sums.
-  private var element: ElementType { w.widens ? .int32 : .float32 }
-  private var patchHeight: Int { (tileH - 1) * w.strides[1] + (taps[1] - 1) * w.dilations[1] + 1 }
-  private var patchWidth: Int { (tileW - 1) * w.strides[2] + (taps[2] - 1) * w.dilations[2] + 1 }
+  private var element: ElementType { patches.element }
 
   func build() -> TileProgram {
-    let shape = w.epilogue.output.shape
     if !w.wIsConstant { b.packPanels(weights, to: panels, packing) }
-    b.loop(.parallel(grain: 1), to: b.size(shape[0])) { n in
-      b.loop(.parallel(grain: 1), to: b.index(w.groups)) { group in
-        b.loop(.parallel(grain: 1), to: b.size(shape[1])) { d in
-          b.loop(.parallel(grain: 1), to: b.size(shape[2]), step: tileH) { h in
-            b.loop(.parallel(grain: 1), to: b.size(shape[3]), step: tileW) { v in
-              b.loop(.parallel(grain: 1), to: b.index(outputs), step: columnsPerTask) { column in
-                task(n, group, d, h, v, column)
-              }
-            }
-          }
-        }
-      }
+    patches.forAll { place in
+      b.loop(.parallel(grain: 1), to: b.index(outputs), step: columnsPerTask) { column in task(place, column) }
     }
     return b.finish()
   }
 
-  /// Steps of k that lie side by side both in a row of the patch and in a panel: channels, and the taps of a row
-  /// where they are not spread out.
-  private var run: Int { w.dilations[2] == 1 ? taps[2] * steps : steps }
-  private var runs: Int { taps.reduce(1, *) * steps / run }
+  private var run: Int { patches.run }
+  private var runs: Int { taps.reduce(1, *) * w.steps / run }
   /// Runs taken at a time, so that their part of a panel stays in the level-2 cache beside the patch.
   private var runsPerPiece: Int { min(runs, max(1, machine.cacheBytes[1] / 4 / (run * nr * 4))) }
 
   /// One rectangle of positions, one range of output channels.
-  private func task(_ n: Tile, _ group: Tile, _ d: Tile, _ h: Tile, _ v: Tile, _ column: Tile) {
-    let shape = w.epilogue.output.shape
-    let height = (b.size(shape[2]) - h).minimum(b.index(tileH))
-    let width = (b.size(shape[3]) - v).minimum(b.index(tileW))
-    // Rows of the patch; then two dimensions that step alike: where a position begins, and steps of a run from there.
-    let rowLength = Dim(patchWidth * steps)
-    let patch = b.allocate(
-      BufferType(
-        element, [Dim(taps[0] * patchHeight), rowLength, Dim(run)], strides: [rowLength, 1, 1], space: .local))
-    PatchCopy(
-      w: w, machine: machine, channels: channels, taps: taps, patchHeight: patchHeight, patchWidth: patchWidth, b: b,
-      x: x
-    )
-    .copy(to: patch, n: n, group: group, at: [d, h, v], height: height, width: width)
+  private func task(_ place: PatchRectangles.Place, _ column: Tile) {
     let task = Task(
-      n: n, group: group, d: d, h: h, v: v, column: column,
-      columnEnd: (column + columnsPerTask).minimum(b.index(outputs)), positions: height * width, patch: patch,
-      places: numberPositions(height, width))
+      rectangle: patches.rectangle(at: place), column: column,
+      columnEnd: (column + columnsPerTask).minimum(b.index(outputs)))
     if runsPerPiece == runs {
       forBlocks(task) { i, j in
         finish(
@@ -251,13 +204,13 @@ private struct ConvolutionProgram {
   }
 
   private struct Task {
-    var n, group, d, h, v, column, columnEnd, positions: Tile
-    var patch, places: TileBuffer
+    var rectangle: PatchRectangles.Rectangle
+    var column, columnEnd: Tile
   }
 
   private func forBlocks(_ task: Task, _ body: (Tile, Tile) -> Void) {
     b.loop(from: task.column, to: task.columnEnd, step: nr) { j in
-      b.loop(to: task.positions, step: mr) { i in body(i, j) }
+      b.loop(to: task.rectangle.positions, step: mr) { i in body(i, j) }
     }
   }
 
@@ -283,51 +236,31 @@ private struct ConvolutionProgram {
     }
   }
 
-  /// A table of the rectangle's positions: row and place in the row of each, those past the end standing at the last.
-  /// Looking them up costs less than dividing.
-  private func numberPositions(_ height: Tile, _ width: Tile) -> TileBuffer {
-    let places = b.allocate(BufferType(.int64, [Dim(tileH * tileW + mr), 2], space: .local))
-    func note(_ number: Tile, _ row: Tile, _ place: Tile) {
-      places.store(row, [.at(number), .at(b.index(0))])
-      places.store(place, [.at(number), .at(b.index(1))])
-    }
-    b.loop(to: height) { row in
-      b.loop(to: width) { place in note(row * width + place, row, place) }
-    }
-    b.loop(to: b.index(mr)) { note(height * width + $0, height - 1, width - 1) }
-    return places
-  }
-
-  private func rows(_ task: Task, _ i: Tile) -> (row: Tile, place: Tile) {
-    func look(_ which: Int) -> Tile { task.places.load([.span(i, 0), .at(b.index(which))], shape: [mr, 1]) }
-    return (look(0), look(1))
-  }
-
   /// Adds the products of some runs of k to one register tile.
   private func accumulate(_ task: Task, _ initial: Tile, _ i: Tile, _ j: Tile, from: Tile, to: Tile) -> Tile {
-    let (row, place) = rows(task, i)
-    let (firstRow, firstColumn) = (row * w.strides[1], place * (w.strides[2] * steps))
+    let (firstRow, firstColumn) = patches.start(task.rectangle, i)
     let panel = j / nr
     let zero = b.index(0)
     let prefetch = PanelPrefetch(
-      panels: panels, matrix: task.group, panel: (panel + 1).minimum(b.index((outputs - 1) / nr)), start: from * run,
+      panels: panels, matrix: task.rectangle.place.group, panel: (panel + 1).minimum(b.index((outputs - 1) / nr)),
+      start: from * run,
       count: (to - from) * run, blocks: prefetchBlocks, block: i / mr)
-    let perRow = taps[2] * steps / run
+    let perRow = taps[2] * w.steps / run
     // One loop over runs; loops over each dimension would cost more than the divisions by constants.
     return b.loop(from: from, to: to, carrying: [initial]) { number, carried in
       let (line, tap) = (number / perRow, number % perRow)
-      let offset = line / taps[1] * patchHeight + line % taps[1] * w.dilations[1]
-      let rows = firstRow + offset
-      let columns = firstColumn + tap * (w.dilations[2] * steps)
+      let rows = firstRow + patches.line(line)
+      let columns = firstColumn + tap * (w.dilations[2] * w.steps)
       let start = number * run
       return [
         b.accumulate(carried[0], to: b.index(run), unroll: unroll, of: w.widens ? .i16x2 : nil) { k in
           prefetch.advance((number - from) * run + k, in: b)
-          return task.patch.load(
+          return task.rectangle.patch.load(
             [.gather(rows.reshape([mr]), 0), .gather(columns.reshape([mr]), 0), .at(k)], shape: [mr, 1])
         } _: { k in
           let row = panels.load(
-            [.at(task.group), .at(panel), .at(start + k), .span(zero, 1)], shape: [1, nr * packing.group])
+            [.at(task.rectangle.place.group), .at(panel), .at(start + k), .span(zero, 1)],
+            shape: [1, nr * packing.group])
           return w.widens ? row.bitcast(.int32) : row
         }
       ]
@@ -335,23 +268,9 @@ private struct ConvolutionProgram {
   }
 
   private func finish(_ sum: Tile, _ task: Task, _ i: Tile, _ j: Tile) {
-    let (row, place) = rows(task, i)
-    let position = BlockPosition(
-      rows: [
-        .at(task.n), .at(task.d), .gather((row + task.h).reshape([mr]), 0), .gather((place + task.v).reshape([mr]), 0),
-      ],
-      column: task.group * outputs + j)
-    let (rowsLeft, columnsLeft) = (task.positions - i, b.index(outputs) - j)
-    let columnsFit = outputs % nr == 0
-    func store(rowLimit: Tile?, columnLimit: Tile?) {
-      w.epilogue.store(sum, to: y, operands, at: position, rowLimit: rowLimit, columnLimit: columnLimit, in: b)
-    }
-    var whole = b.index(mr).lessEqual(rowsLeft)
-    if !columnsFit { whole = whole.and(b.index(nr).lessEqual(columnsLeft)) }
-    b.when(whole) {
-      store(rowLimit: nil, columnLimit: nil)
-    } otherwise: {
-      store(rowLimit: rowsLeft, columnLimit: columnsFit ? nil : columnsLeft)
+    let columnsLeft = outputs % nr == 0 ? nil : b.index(outputs) - j
+    patches.store(sum, task.rectangle, i, column: j, columnsLeft: columnsLeft) {
+      w.epilogue.store(sum, to: y, operands, at: $0, rowLimit: $1, columnLimit: $2, in: b)
     }
   }
 }

@@ -15,7 +15,8 @@ struct PatchCopy {
   let x: TileBuffer
 
   /// - Parameters:
-  ///   - patch: `[taps[0] · patchHeight, patchWidth · channels, …]`, the last dimension stepping like the one before it.
+  ///   - patch: `[taps[0] · patchHeight, patchWidth · channels, at least channels]`, the last dimension stepping like the
+  ///     one before it.
   ///   - position: the rectangle's first output position: d, h, w.
   ///   - height, width: how many output rows and columns the rectangle has.
   func copy(to patch: TileBuffer, n: Tile, group: Tile, at position: [Tile], height: Tile, width: Tile) {
@@ -64,7 +65,31 @@ struct PatchCopy {
       }
       return
     }
-    // Another layout: vectors along the row, a channel at a time.
+    if w.widens { return rowOfWords(patch, line, to, outer, from, count: count, firstChannel) }
+    // Another layout: squares of some channels by some positions of the row, transposed in registers.
+    func square(_ i: Tile, _ c: Tile, rows: Tile?, channels left: Tile?) {
+      let tile = x.load(
+        outer + [.span(from + i, 1), .span(firstChannel + c, 0)], shape: [lanes, lanes], limits: [left, rows])
+      patch.store(
+        tile.transpose([1, 0]), [.at(line), .span((to + i) * channels, 0, step: channels), .span(c, 1)],
+        limits: [rows, left])
+    }
+    func squares(_ i: Tile, rows: Tile?) {
+      let whole = channels / lanes * lanes
+      b.loop(to: b.index(whole), step: lanes) { square(i, $0, rows: rows, channels: nil) }
+      if whole < channels { square(i, b.index(whole), rows: rows, channels: b.index(channels - whole)) }
+    }
+    let whole = count / lanes * lanes
+    b.loop(to: whole, step: lanes) { squares($0, rows: nil) }
+    b.when(whole.less(count)) { squares(whole, rows: count - whole) }
+  }
+
+  /// The same where two channels that lie apart are a word: vectors along the row, a word at a time.
+  private func rowOfWords(
+    _ patch: TileBuffer, _ line: Tile, _ to: Tile, _ outer: [TileBuffer.Index], _ from: Tile, count: Tile,
+    _ firstChannel: Tile
+  ) {
+    let lanes = machine.lanes
     let whole = count / lanes * lanes
     b.loop(to: b.index(w.steps)) { c in
       func move(_ i: Tile, limit: Tile?) {
@@ -72,7 +97,7 @@ struct PatchCopy {
           x.load(outer + [.span(from + i, 0), .at(firstChannel + channel)], shape: [lanes], limits: [limit])
         }
         patch.store(
-          w.widens ? words(c, row) : row(c),
+          words(c, row),
           [.at(line), .span((to + i) * w.steps + c, 0, step: w.steps), .at(b.index(0))], limits: [limit])
       }
       b.loop(to: whole, step: lanes) { move($0, limit: nil) }

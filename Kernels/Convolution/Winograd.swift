@@ -112,7 +112,9 @@ struct WinogradShape {
     let outputVectors = Double(tiles * w.outputsPerGroup / lanes)
     let transforms = Double(points) * 3.5 * (inputVectors + outputVectors)
     let weights = Double(points * depth * columns * 4) / ConvolutionWorkload.bytesPerCycle
-    return Double(w.groups) * (multiplications + transforms + weights)
+    // Other layouts are turned around for each tile, six wide, which fills no vectors.
+    let turned = w.x.strides[4] == 1 ? 0 : Double(tiles * points * depth * passes) * 4
+    return Double(w.groups) * (multiplications + transforms + weights + turned)
   }
 
   /// As many tiles at a time as the level-2 cache holds V and a pass of M of, but enough that a weight fetched from

@@ -74,7 +74,7 @@ struct WinogradProgram {
     let products = matrices(points, width: columnsPerPass)
     let patch = b.allocate(
       BufferType(
-        .float32, [Dim(w.taps[0] * shape.inputs.h), Dim(shape.inputs.w * channels), 1],
+        .float32, [Dim(w.taps[0] * shape.inputs.h), Dim(shape.inputs.w * channels), Dim(channels)],
         strides: [Dim(shape.inputs.w * channels), 1, 1], space: .local))
     let count = (tiles - first).minimum(b.index(tilesPerTask))
     // Whole register tiles: past the last tile that one is taken again.

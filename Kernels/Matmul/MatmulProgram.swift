@@ -102,10 +102,11 @@ struct MatmulProgram {
       piece(batch, row, rowEnd, column, columnEnd, from: b.index(0), count: k, copies, partial: nil)
       return
     }
-    let partial = b.allocate(BufferType(.float32, [blocks, Dim(knobs["nc"]), Dim(mr), Dim(nr)], space: .local))
+    // Blocks lie in the order in which they are come to.
+    let partial = b.allocate(BufferType(.float32, [Dim(knobs["nc"]), blocks, Dim(mr), Dim(nr)], space: .local))
     let zero = b.constant(0, .float32, [mr, nr])
     forBlocks(row, rowEnd, column, columnEnd) { i, j in
-      partial.store(zero, [.at((i - row) / mr), .at((j - column) / nr), .span(b.index(0), 0), .span(b.index(0), 1)])
+      partial.store(zero, [.at((j - column) / nr), .at((i - row) / mr), .span(b.index(0), 0), .span(b.index(0), 1)])
     }
     b.loop(to: k, step: kc) { start in
       piece(
@@ -154,8 +155,12 @@ struct MatmulProgram {
     }
     forBlocks(row, rowEnd, column, columnEnd, atPanel: widen) { i, j in
       let (blockRow, blockColumn) = ((i - row) / mr, (j - column) / nr)
-      let slot: [TileBuffer.Index] = [.at(blockRow), .at(blockColumn), .span(zeroIndex, 0), .span(zeroIndex, 1)]
+      let slot: [TileBuffer.Index] = [.at(blockColumn), .at(blockRow), .span(zeroIndex, 0), .span(zeroIndex, 1)]
       let initial = partial?.load(slot, shape: [mr, nr]) ?? b.constant(0, .float32, [mr, nr])
+      if let partial {
+        // Of the next block's sums a line a row.
+        for r in 0..<mr { partial.prefetch([blockColumn, blockRow + 1, b.index(r), zeroIndex]) }
+      }
       let rows = rowIndices(i)
       let prefetch = w.bIsConstant && !w.isNarrow ? prefetch(matrix, j, start, count, blockRow) : nil
       let sum = b.accumulate(initial, to: count, unroll: knobs["unroll"]) { step in

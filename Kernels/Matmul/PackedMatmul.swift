@@ -47,7 +47,7 @@ struct PackedMatmul: KernelTemplate {
     if let m { mc = max(1, min(mc, (m + tile.rows - 1) / tile.rows)) }
     // Panels that a task packs for itself take a third of the level-2 cache.
     let most = machine.cacheBytes[1] / 3 / (depth * tile.columns * 4)
-    var nc = min(panels, w.bIsConstant ? 32 : max(1, min(32, most)))
+    var nc = min(panels, w.bIsConstant ? 64 : max(1, min(32, most)))
     if w.aIsConstant, let m {
       // All rows in a task where columns make enough of them: b is packed once for all.
       let columnTasks = max(1, w.a.shape[0].constant ?? 1) * ((panels + nc - 1) / nc)
@@ -56,6 +56,8 @@ struct PackedMatmul: KernelTemplate {
       mc = (blocks + tasks - 1) / tasks
     }
     let rowTasks = m.map { ($0 + mc * tile.rows - 1) / (mc * tile.rows) } ?? 2
+    // Tasks of one size.
+    if let m { mc = ((m + tile.rows - 1) / tile.rows + rowTasks - 1) / rowTasks }
     let others = rowTasks * max(1, w.a.shape[0].constant ?? 1)
     // At least eight tasks where there is the work for them, so that two to four workers finish together.
     while nc > 2, others * ((panels + nc - 1) / nc) < 8 { nc = (nc + 1) / 2 }

@@ -5,7 +5,8 @@ import TileIR
 /// or four (cubic: Keys, "Cubic convolution interpolation", 1981) along each resized dimension.
 ///
 /// A first phase writes the taps' indices and weights of each resized dimension into tables. Then vectors run along
-/// the dimension with unit stride: where that is not resized (channels), taps are vectors of neighbours.
+/// the dimension with unit stride: where that is not resized (channels), taps are vectors of neighbours; where it is
+/// resized by repeating each element, no table is needed.
 struct Resize: KernelTemplate {
   let name = "resize.taps"
 
@@ -44,6 +45,8 @@ private struct ResizeProgram {
   let element: ElementType
   /// The dimension that vectors run along.
   let inner: Int
+  /// How often each element stands side by side along `inner`, if that is all that happens there.
+  let repeats: Int?
 
   init(_ w: ResizeWorkload, _ vectors: Int, _ machine: Machine) {
     (self.w, self.vectors, lanes) = (w, vectors, machine.lanes)
@@ -51,12 +54,13 @@ private struct ResizeProgram {
     y = b.parameter("y", .output, w.output.buffer)
     let type = w.x.element
     element = w.mode == "nearest" ? type : type.isFloat ? type.accumulator : .float64
+    let inner = w.output.strides.lastIndex { $0 == 1 } ?? (w.x.rank - 1)
+    let repeats = inner < 0 ? nil : w.repeats(along: inner)
     var tables: [Int: ResizeTables] = [:]
     for d in w.x.shape.indices where w.scales[d] != 1 || w.x.shape[d] != w.output.shape[d] {
-      tables[d] = ResizeTables(w, dimension: d, element, b)
+      if d != inner || repeats == nil { tables[d] = ResizeTables(w, dimension: d, element, b) }
     }
-    self.tables = tables
-    inner = w.output.strides.lastIndex { $0 == 1 } ?? (w.x.rank - 1)
+    (self.tables, self.inner, self.repeats) = (tables, inner, repeats)
   }
 
   func build() -> TileProgram {
@@ -90,6 +94,7 @@ private struct ResizeProgram {
     let outer = resized.filter { $0 != inner }
     let known = Dictionary(
       uniqueKeysWithValues: outer.map { d in (d, tables[d]!.taps(.at(place[d]), count: nil, limit: nil)) })
+    if let repeats { return repeatedRow(place, known, repeats) }
     b.strips(b.span(w.output.shape[inner]), lanes: lanes, vectors: tables[inner] == nil ? vectors : 1) { strip in
       var taps = known
       if let table = tables[inner] { taps[inner] = table.taps(strip.index(0), count: strip.count, limit: strip.limit) }
@@ -97,6 +102,18 @@ private struct ResizeProgram {
       var target = place.map { TileBuffer.Index.at($0) }
       target[inner] = strip.index(0)
       y.store(value.cast(y.type.element), target, limits: [strip.limit])
+    }
+  }
+
+  /// Each element of a row `repeats` times.
+  private func repeatedRow(_ place: [Tile], _ taps: [Int: [ResizeTables.Tap]], _ repeats: Int) {
+    b.strips(b.span(w.x.shape[inner]), lanes: lanes, vectors: vectors) { strip in
+      let value = sum(tables.keys.sorted()[...], taps, place, strip, [:])
+      let spread = value.reshape([strip.count, 1]).broadcast(to: [strip.count, repeats]).reshape([strip.count * repeats]
+      )
+      var target = place.map { TileBuffer.Index.at($0) }
+      target[inner] = .span(strip.start * repeats, 0)
+      y.store(spread.cast(y.type.element), target, limits: [strip.limit.map { $0 * repeats }])
     }
   }
 

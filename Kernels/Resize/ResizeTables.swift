@@ -109,3 +109,19 @@ struct ResizeTables {
     return d.lessEqual(one).select(near, d.less(number(2)).select(far, number(0)))
   }
 }
+
+extension ResizeWorkload {
+  /// s ≤ 8 where the output at i is the input at ⌊i / s⌋ along a dimension: `nearest` by a whole number, in those modes in
+  /// which no coordinate comes near to the middle between two elements.
+  func repeats(along dimension: Int) -> Int? {
+    guard mode == "nearest", let count = Int(exactly: scales[dimension]), (2...8).contains(count),
+      output.shape[dimension] == x.shape[dimension] * Dim(count)
+    else { return nil }
+    let isCentred = ["half_pixel", "half_pixel_symmetric", "pytorch_half_pixel"].contains(coordinateMode)
+    switch nearestMode {
+    case "floor": return coordinateMode == "asymmetric" || coordinateMode == "tf_half_pixel_for_nn" ? count : nil
+    case "round_prefer_floor", "round_prefer_ceil": return isCentred ? count : nil
+    default: return nil
+    }
+  }
+}

@@ -83,7 +83,7 @@ extension Dim {
   }
 
   /// The size, or a guess where it is known only at run time: for deciding how to share out work, never for bounds.
-  var estimate: Int { constant ?? 256 }
+  public var estimate: Int { constant ?? 256 }
 }
 
 extension View {

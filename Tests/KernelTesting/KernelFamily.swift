@@ -12,6 +12,7 @@ public enum KernelFamily: String, CaseIterable, Sendable {
   case convolution, winograd, depthwise
   case rowConvolution = "row-convolution"
   case integerConvolution = "integer-convolution"
+  case fewOutputs = "few-outputs"
   case attention
   case decodeAttention = "decode-attention"
   case normalization, reduction, elementwise, copy, pad, pool, resize, gather, scatter, scan, sort
@@ -34,6 +35,7 @@ public enum KernelFamily: String, CaseIterable, Sendable {
     case .winograd: [ConvolutionCase.random(.winograd, &g).kernelCase(&g)]
     case .depthwise: [ConvolutionCase.random(.depthwise, &g).kernelCase(&g)]
     case .rowConvolution: [ConvolutionCase.random(.rows, &g).kernelCase(&g)]
+    case .fewOutputs: [ConvolutionCase.random(.fewOutputs, &g).kernelCase(&g)]
     case .attention: [AttentionCase.random(decode: false, &g).kernelCase(&g)]
     case .decodeAttention: [AttentionCase.random(decode: true, &g).kernelCase(&g)]
     case .normalization: [NormalizationCase.random(&g).kernelCase(&g)]

@@ -1,6 +1,8 @@
 """Single-operator models of the kernels that generative models spend their time in."""
 from dataclasses import dataclass
 from pathlib import Path
+import random as randomness
+import re
 import sys
 
 
@@ -298,9 +300,54 @@ upsample            resize f32 c=320 h=32 w=32
 """.strip().splitlines()]
 
 
+def drawn(seed, index):
+    """A task of a random kind and shape, of 0.02 to 4 GFLOP where it multiplies: `random-SEED-INDEX`."""
+    g = randomness.Random(f"{seed}-{index}")
+
+    def size(low, high):
+        """Log-uniform; half of them multiples of 8."""
+        value = round(low * (high / low) ** g.random())
+        return max(low, value // 8 * 8) if g.random() < 0.5 else value
+
+    while True:
+        kind = g.choice(["matmul"] * 4 + ["conv"] * 4 + ["attention"] * 2 + ["convt", "softmax", "layernorm", "groupnorm",
+                                                                           "transpose", "reduce", "resize"])
+        if kind == "matmul":
+            m, n, k = size(1, 4096), size(8, 4096), size(16, 4096)
+            work, text = 2 * m * n * k, f"m={m} n={n} k={k}" + g.choice(["", "", " b=input"])
+        elif kind == "conv":
+            c, o, h, w = size(3, 512), size(3, 512), size(7, 200), size(7, 200)
+            k, stride, dilation = g.choice([1, 3, 3, 3, 5, 7]), g.choice([1, 1, 1, 2]), g.choice([1, 1, 1, 2])
+            if g.random() < 0.3:
+                h, w = 1, size(64, 8192)
+            groups = g.choice([1, 1, 1, c])
+            if groups > 1:
+                o = c
+            work = 2 * h * w // stride ** 2 * c // groups * o * k * (k if h > 1 else 1)
+            text = f"c={c} h={h} w={w} o={o} k={k} stride={stride} dilation={dilation} groups={groups}"
+            if h == 1:
+                text = text.replace(" h=1", "")
+        elif kind == "convt":
+            c, o, h, w, stride = size(8, 256), size(8, 256), size(7, 64), size(7, 64), 2
+            work, text = 2 * h * w * c * o * 16, f"c={c} h={h} w={w} o={o} k=4 stride={stride} pad=1"
+        elif kind == "attention":
+            h, q, keys, d = size(1, 16), size(1, 2048), size(16, 4096), g.choice([32, 40, 64, 72, 80, 96, 128])
+            work, text = 4 * h * q * keys * d, f"h={h} q={q} keys={keys} d={d}"
+        elif kind == "groupnorm":
+            work, text = 1e9, f"c={32 * size(1, 20)} h={size(8, 128)} w={size(8, 128)} groups=32"
+        elif kind == "resize":
+            work, text = 1e9, f"c={size(8, 512)} h={size(8, 64)} w={size(8, 64)}"
+        else:
+            m, n = size(64, 4096), size(64, 4096)
+            work, text = 1e9 if m * n > 1 << 18 else 0, f"m={m} n={n}" + (f" axis={g.choice([0, 1])}" if kind == "reduce" else "")
+        if 2e7 <= work <= 4e9:
+            return Task(f"random-{seed}-{index}", f"{kind} f32 {text}")
+
+
 def named(names):
-    """All tasks, or those called so."""
+    """All tasks, or those called so; `random-SEED-INDEX` is drawn."""
     known = {task.name: task for task in ALL}
+    known |= {n: drawn(*n.split("-")[1:]) for n in names if re.fullmatch(r"random-\d+-\d+", n)}
     unknown = [n for n in names if n not in known]
     if unknown:
         sys.exit(f"no such task: {', '.join(unknown)}; tools/kernel-tasks lists them")

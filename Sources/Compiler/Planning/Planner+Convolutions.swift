@@ -12,12 +12,15 @@ extension Planner {
     let output = complete(node)
     if op.isProduct(w.view.shape), try emitPointwise(node, x.transposed(order), w, output, order) { return }
     let arranged = try epilogue(node, output) { $0.permuted(order) }!
-    let input = withChannelsReadable(
-      x.transposed(order), channelsPerGroup: w.view.shape[1], output.transposed(order), node)
-    let workload = ConvolutionWorkload(
-      x: input.view, w: Self.convolutionWeights(w.view, groups: op.groups), wIsConstant: tensor(w) != nil,
+    var workload = ConvolutionWorkload(
+      x: x.transposed(order).view, w: Self.convolutionWeights(w.view, groups: op.groups), wIsConstant: tensor(w) != nil,
       strides: op.strides, dilations: op.dilations, padsBefore: op.padsBefore, groups: op.groups,
       epilogue: arranged.epilogue)
+    let readable = withChannelsReadable(
+      x.transposed(order), channelsPerGroup: w.view.shape[1], output.transposed(order), node)
+    workload.x = readable.view
+    let input = withChannelsInnermost(readable, where: workload, node)
+    workload.x = input.view
     emit(.convolution(workload), [input, w] + arranged.operands, output, origins: origins(node))
   }
 
@@ -30,6 +33,21 @@ extension Planner {
     guard channelsPerGroup == 1, x.view.strides.last != 1, x.view.shape.last != 1, !hasRows(x.view, output.view) else {
       return x
     }
+    return dense(x, origin: graph[node].origin)
+  }
+
+  /// x with channels innermost, copied if the kernel gains more than a copy costs.
+  private mutating func withChannelsInnermost(
+    _ x: Placement, where workload: ConvolutionWorkload, _ node: NodeID
+  ) -> Placement {
+    guard x.view.strides.last != 1, x.view.shape.last != 1 else { return x }
+    var copied = workload
+    copied.x = View(x.view.element, x.view.shape)
+    // Elements are turned around in registers.
+    let copying = 1.5 * Double(x.view.shape.product.estimate)
+    guard let there = templates.cycles(for: .convolution(copied), on: machine),
+      let here = templates.cycles(for: .convolution(workload), on: machine), there + copying < here
+    else { return x }
     return dense(x, origin: graph[node].origin)
   }
 

@@ -35,7 +35,7 @@ public struct ConvolutionCase: Sendable {
     self.wIsConstant = wIsConstant
   }
 
-  public enum Kind: Sendable { case general, integer, winograd, depthwise, rows }
+  public enum Kind: Sendable { case general, integer, winograd, depthwise, rows, fewOutputs }
 
   public static func random(_ kind: Kind, _ g: inout SeededGenerator) -> ConvolutionCase {
     let rank = g.pick(1, 2, 2, 2, 3)
@@ -56,6 +56,13 @@ public struct ConvolutionCase: Sendable {
         [], groups * g.edge([8], most: 17), groups * g.edge([8], most: 19), window: [], groups: groups)
       c.window = (0..<rank).map { $0 == rank - 1 ? 3 : $0 == rank - 2 ? g.pick(3, 3, 1) : g.pick(1, 3) }
       (c.strides, c.dilations) = (c.window.map { _ in 1 }, c.window.map { _ in 1 })
+    case .fewOutputs:
+      let groups = g.pick(1, 1, 1, 2)
+      c = ConvolutionCase(
+        [], groups * g.edge([8, 16], most: 33), groups * g.size(1...8), window: [], groups: groups)
+      c.window = (0..<rank).map { _ in g.pick(1, 2, 3, 3, 5) }
+      c.strides = (0..<rank).map { _ in g.pick(1, 1, 2, 3) }
+      c.dilations = (0..<rank).map { _ in g.pick(1, 1, 1, 2) }
     case .depthwise:
       let channels = g.edge([8, 16, 32], most: 41)
       c = ConvolutionCase([], channels, channels, window: [], groups: channels)
@@ -78,7 +85,7 @@ public struct ConvolutionCase: Sendable {
     if kind == .rows, rank < 3 { c.space[rank - 1] = max(c.space[rank - 1], g.edge([8, 16], most: 75)) }
     (c.channelsLast, c.isSymbolic) = (kind != .rows && g.flip(0.7), g.flip(0.3))
     c.resultChannelsLast = kind != .rows && (c.channelsLast || g.flip(0.7))
-    c.wIsConstant = kind == .winograd || g.flip(0.8)
+    c.wIsConstant = kind == .winograd || kind == .fewOutputs || g.flip(0.8)
     if kind == .integer { c.integers = (g.pick(IntegerMatmulCase.types), g.pick(IntegerMatmulCase.types)) }
     return c
   }

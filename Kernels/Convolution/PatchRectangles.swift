@@ -1,0 +1,158 @@
+import TensorTypes
+import TileIR
+
+/// Convolution over rectangles of output positions: a task copies the part of x under one, with its border of zeros, to a
+/// patch in local memory, channels innermost whatever x's layout. Where an output position reads is then an address in
+/// the patch: position + tap. The rectangle's positions are numbered through, so that a register tile is full wherever a
+/// row ends.
+struct PatchRectangles {
+  /// With three space dimensions.
+  let w: ConvolutionWorkload
+  let machine: Machine
+  let (tileH, tileW): (Int, Int)
+  /// Positions of a register tile.
+  let rows: Int
+  /// Elements of a patch's row that are read one after the other from a position and tap: channels, or several taps' channels.
+  let run: Int
+  let b: TileBuilder
+  let x: TileBuffer
+
+  init(
+    _ w: ConvolutionWorkload, _ machine: Machine, tileH: Int, tileW: Int, rows: Int, run: Int, x: TileBuffer,
+    in b: TileBuilder
+  ) {
+    (self.w, self.machine, self.tileH, self.tileW, self.rows, self.run, self.x, self.b) = (
+      w, machine, tileH, tileW, rows, run, x, b
+    )
+  }
+
+  /// A rectangle with rows of up to 64 positions, as large as lets its patch fill a third of the level-2 cache.
+  static func size(for w: ConvolutionWorkload, on machine: Machine) -> (tileH: Int, tileW: Int) {
+    let budget = machine.cacheBytes[1] / 3 / 4
+    let size = (h: w.epilogue.output.shape[2].constant, w: w.epilogue.output.shape[3].constant)
+    func patch(_ h: Int, _ width: Int) -> Int {
+      let ph = (h - 1) * w.strides[1] + (w.taps[1] - 1) * w.dilations[1] + 1
+      let pw = (width - 1) * w.strides[2] + (w.taps[2] - 1) * w.dilations[2] + 1
+      return ph * pw * w.steps * w.taps[0]
+    }
+    /// The size of equal parts of `size`, none over `most`.
+    func cut(_ size: Int, into most: Int) -> Int {
+      let parts = max(1, (size + most - 1) / most)
+      return max(1, (size + parts - 1) / parts)
+    }
+    var tileW = size.w.map { cut($0, into: 64) } ?? 64
+    while tileW > 8, patch(4, tileW) > budget { tileW = (tileW + 1) / 2 }
+    var tileH = 1
+    let mostRows = min(size.h ?? 16, 16)
+    while tileH < mostRows, patch(tileH + 1, tileW) <= budget { tileH += 1 }
+    if let h = size.h { tileH = cut(h, into: tileH) }
+    return (tileH, tileW)
+  }
+
+  /// What a step of k takes in the patch: a channel, or a word of two.
+  var element: ElementType { w.widens ? .int32 : .float32 }
+  private var patchHeight: Int { (tileH - 1) * w.strides[1] + (w.taps[1] - 1) * w.dilations[1] + 1 }
+  private var patchWidth: Int { (tileW - 1) * w.strides[2] + (w.taps[2] - 1) * w.dilations[2] + 1 }
+
+  /// A rectangle's image, group, and first output position.
+  struct Place { var n, group, d, h, v: Tile }
+
+  struct Rectangle {
+    var place: Place
+    /// How many.
+    var positions: Tile
+    /// `[row, element of the row, step of a run]`, the last two stepping alike.
+    var patch: TileBuffer
+    /// Row and place in the row of each position, those past the end standing at the last.
+    fileprivate var places: TileBuffer
+  }
+
+  /// A parallel loop over all rectangles.
+  func forAll(_ body: (Place) -> Void) {
+    let shape = w.epilogue.output.shape
+    b.loop(.parallel(grain: 1), to: b.size(shape[0])) { n in
+      b.loop(.parallel(grain: 1), to: b.index(w.groups)) { group in
+        b.loop(.parallel(grain: 1), to: b.size(shape[1])) { d in
+          b.loop(.parallel(grain: 1), to: b.size(shape[2]), step: tileH) { h in
+            b.loop(.parallel(grain: 1), to: b.size(shape[3]), step: tileW) { v in
+              body(Place(n: n, group: group, d: d, h: h, v: v))
+            }
+          }
+        }
+      }
+    }
+  }
+
+  /// Copies the patch.
+  func rectangle(at place: Place) -> Rectangle {
+    let shape = w.epilogue.output.shape
+    let height = (b.size(shape[2]) - place.h).minimum(b.index(tileH))
+    let width = (b.size(shape[3]) - place.v).minimum(b.index(tileW))
+    let rowLength = Dim(patchWidth * w.steps)
+    let patch = b.allocate(
+      BufferType(
+        element, [Dim(w.taps[0] * patchHeight), rowLength, Dim(run)], strides: [rowLength, 1, 1], space: .local))
+    PatchCopy(
+      w: w, machine: machine, channels: w.channelsPerGroup, taps: w.taps, patchHeight: patchHeight,
+      patchWidth: patchWidth, b: b,
+      x: x
+    )
+    .copy(to: patch, n: place.n, group: place.group, at: [place.d, place.h, place.v], height: height, width: width)
+    return Rectangle(
+      place: place, positions: height * width, patch: patch, places: numberPositions(height, width))
+  }
+
+  /// Looking positions up costs less than dividing.
+  private func numberPositions(_ height: Tile, _ width: Tile) -> TileBuffer {
+    let places = b.allocate(BufferType(.int64, [Dim(tileH * tileW + rows), 2], space: .local))
+    func note(_ number: Tile, _ row: Tile, _ place: Tile) {
+      places.store(row, [.at(number), .at(b.index(0))])
+      places.store(place, [.at(number), .at(b.index(1))])
+    }
+    b.loop(to: height) { row in
+      b.loop(to: width) { place in note(row * width + place, row, place) }
+    }
+    b.loop(to: b.index(rows)) { note(height * width + $0, height - 1, width - 1) }
+    return places
+  }
+
+  /// Rows and places in the row of the positions from i on, `[rows, 1]`.
+  private func look(_ rectangle: Rectangle, _ i: Tile) -> (row: Tile, place: Tile) {
+    func look(_ which: Int) -> Tile { rectangle.places.load([.span(i, 0), .at(b.index(which))], shape: [rows, 1]) }
+    return (look(0), look(1))
+  }
+
+  /// Where the windows of the positions from i on begin in the patch: rows, and elements of the row.
+  func start(_ rectangle: Rectangle, _ i: Tile) -> (rows: Tile, columns: Tile) {
+    let (row, place) = look(rectangle, i)
+    return (row * w.strides[1], place * (w.strides[2] * w.steps))
+  }
+
+  /// How many rows of the patch a line of taps, numbered through along d and h, lies below the first.
+  func line(_ number: Tile) -> Tile { number / w.taps[1] * patchHeight + number % w.taps[1] * w.dilations[1] }
+
+  /// Calls `store` with where a register tile's results belong and how many rows and columns of them there are.
+  /// - Parameters:
+  ///   - column: the first output channel of the group.
+  ///   - columnsLeft: output channels from there on, where not all columns need be full.
+  func store(
+    _ sum: Tile, _ rectangle: Rectangle, _ i: Tile, column: Tile, columnsLeft: Tile?,
+    _ store: (BlockPosition, _ rowLimit: Tile?, _ columnLimit: Tile?) -> Void
+  ) {
+    let (row, place) = look(rectangle, i)
+    let at = rectangle.place
+    let position = BlockPosition(
+      rows: [
+        .at(at.n), .at(at.d), .gather((row + at.h).reshape([rows]), 0), .gather((place + at.v).reshape([rows]), 0),
+      ],
+      column: at.group * w.outputsPerGroup + column)
+    let rowsLeft = rectangle.positions - i
+    var whole = b.index(rows).lessEqual(rowsLeft)
+    if let columnsLeft { whole = whole.and(b.index(sum.shape[1]).lessEqual(columnsLeft)) }
+    b.when(whole) {
+      store(position, nil, nil)
+    } otherwise: {
+      store(position, rowsLeft, columnsLeft)
+    }
+  }
+}
