@@ -242,7 +242,8 @@ public struct Epilogue: Hashable, Sendable, Codable {
 /// How a constant matrix is rearranged at compile time: from dimensions batch, k…, n (any strides) into panels
 /// `[batch, ⌈N/width⌉, K, width]`, each panel's rows side by side, missing columns zero. K runs over all of k… in
 /// row-major order. With `group` above 1 so many steps of k's innermost dimension stand side by side for each column,
-/// `[batch, ⌈N/width⌉, K/group, width · group]`, zeros where that dimension ends. On the way k's dimensions may be transformed, each by a matrix: `k' = matrix · k`.
+/// `[batch, ⌈N/width⌉, K/group, width · group]`, zeros where that dimension ends; i32 as the panels' type stands for words of
+/// so many numbers, `[batch, ⌈N/width⌉, K/group, width]`, the first step in the lowest bits. On the way k's dimensions may be transformed, each by a matrix: `k' = matrix · k`.
 public struct WeightPacking: Hashable, Sendable, Codable {
   /// The matrix within the tensor as it is, from element `offset` on.
   public var source: View
@@ -274,7 +275,11 @@ public struct WeightPacking: Hashable, Sendable, Codable {
     let inner = depth[depth.count - 1].ceilDivided(by: Dim(group))
     let rows = codeBits.map { depth.product.ceilDivided(by: Dim(32 / $0)) } ?? depth.dropLast().product * inner
     return TensorType(
-      element, [batches, source.shape[source.rank - 1].ceilDivided(by: Dim(width)), rows, Dim(width * group)])
+      element,
+      [
+        batches, source.shape[source.rank - 1].ceilDivided(by: Dim(width)), rows,
+        Dim(element == .int32 ? width : width * group),
+      ])
   }
 
   /// Sizes of k's dimensions in the panels.

@@ -10,18 +10,22 @@ public struct MatmulWorkload: Hashable, Sendable, Codable {
   public var aIsConstant: Bool
   /// Whether `b` is a constant, so that it may be packed at compile time.
   public var bIsConstant: Bool
+  /// What no number of a constant b exceeds in size, where that is worth knowing: 64.
+  public var bLimit: Int?
   /// What b's integers stand for; nil: b is what it is.
   public var scaling: WeightScaling?
   /// Dimensions batch, m, n.
   public var epilogue: Epilogue
 
   public init(
-    a: View, b: View, aIsConstant: Bool = false, bIsConstant: Bool, scaling: WeightScaling? = nil, epilogue: Epilogue
+    a: View, b: View, aIsConstant: Bool = false, bIsConstant: Bool, bLimit: Int? = nil, scaling: WeightScaling? = nil,
+    epilogue: Epilogue
   ) {
     precondition(!(aIsConstant && bIsConstant), "a product of constants is a constant")
     self.a = a
     self.b = b
     self.aIsConstant = aIsConstant
+    self.bLimit = bLimit
     self.bIsConstant = bIsConstant
     self.scaling = scaling
     self.epilogue = epilogue

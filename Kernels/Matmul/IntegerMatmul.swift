@@ -8,6 +8,9 @@ import TileIR
 /// exact that way: what was centred has 9 bits and a sign. a becomes words in blocks of rows by a phase before the
 /// product, b's panels are made at compile time if b is a constant.
 ///
+/// Where a is u8 and a constant b has 7 bits, as quantisers make it for machines like these, a word holds four steps as they
+/// are (`dot u8i7x4`): three instructions for 32 products instead of four.
+///
 /// A few rows are bound by reading b once: its panels then keep the numbers' own width, widened where they are used.
 struct IntegerMatmul: KernelTemplate {
   let name = "matmul.integer"
@@ -33,7 +36,7 @@ struct IntegerMatmul: KernelTemplate {
     let panels = (n + tile.columns - 1) / tile.columns
     let blocks = (w.a.shape[1].estimate + tile.rows - 1) / tile.rows
     // Blocks of a in half of the level-2 cache while panels of b pass by.
-    let block = IntegerProgram.packedRows(tile.rows, machine) * k * 2
+    let block = IntegerProgram.packedRows(tile.rows, machine) * k * 4 / w.parts.count
     var mc = max(1, min(64, machine.cacheBytes[1] / 2 / max(1, block), blocks))
     var nc = min(panels, 32)
     // At least eight tasks, so that a few workers finish together: first fewer rows, which cost only reading b again.
@@ -68,6 +71,11 @@ struct IntegerMatmul: KernelTemplate {
 }
 
 extension MatmulWorkload {
+  /// What words of k's steps hold.
+  var parts: WordParts {
+    bIsConstant && a.element == .uint8 && b.element == .int8 && bLimit == 64 ? .u8i7x4 : .i16x2
+  }
+
   /// Whether products of narrow integers are summed in i32.
   var widens: Bool {
     epilogue.expression.inputTypes[0] == .int32 && a.element.isNarrowInteger && b.element.isNarrowInteger

@@ -11,19 +11,23 @@ struct IntegerProgram {
   let a: TileBuffer
   /// b as it is, where it is not a constant.
   let unpacked: TileBuffer?
-  /// b's columns in panels of `nr`: words `[batch, panel, pair of k][nr]`, or their numbers where b is a constant.
+  /// b's columns in panels of `nr`: words `[batch, panel, step][nr]`, or their numbers where b is a constant.
   let panels: TileBuffer
   let operands: [TileBuffer]
   let y: TileBuffer
-  /// a's rows in blocks of `mr`, as words `[batch, block, pair of k][packedRows]`; nil where there are only few rows.
+  /// a's rows in blocks of `mr`, as words `[batch, block, step][packedRows]`; nil where there are only few rows.
   let blocks: TileBuffer?
   let (m, n, k): (Tile, Tile, Tile)
+  /// What a word holds, and how many numbers.
+  let parts: WordParts
+  private var group: Int { parts.count }
 
   init(_ w: MatmulWorkload, _ knobs: Knobs, _ machine: Machine) {
     self.w = w
     self.knobs = knobs
     self.machine = machine
     (mr, nr) = (knobs["mr"], knobs["nr"])
+    parts = w.parts
     a = b.parameter("a", .input, w.a.buffer)
     if w.bIsConstant {
       let packing = Self.packing(w, knobs)
@@ -42,8 +46,9 @@ struct IntegerProgram {
   // MARK: Memory
 
   static func packing(_ w: MatmulWorkload, _ knobs: Knobs) -> WeightPacking {
-    WeightPacking(
-      source: w.b, width: knobs["nr"], element: knobs["bytes"] == 1 ? w.b.element : .int16, group: 2)
+    let element = knobs["bytes"] == 1 ? w.b.element : ElementType.int16
+    return WeightPacking(
+      source: w.b, width: knobs["nr"], element: w.parts == .i16x2 ? element : .int32, group: w.parts.count)
   }
 
   /// Where b's panels are made at run time.
@@ -59,7 +64,7 @@ struct IntegerProgram {
     return BufferType(
       .int32,
       [
-        w.a.shape[0], w.a.shape[1].ceilDivided(by: mr), w.a.shape[2].ceilDivided(by: 2),
+        w.a.shape[0], w.a.shape[1].ceilDivided(by: mr), w.a.shape[2].ceilDivided(by: Dim(w.parts.count)),
         Dim(packedRows(knobs["mr"], machine)),
       ])
   }
@@ -118,11 +123,11 @@ struct IntegerProgram {
 
   private func block(_ batch: Tile, _ i: Tile, _ j: Tile, _ blocks: TileBuffer) {
     let (zero, block, panel) = (b.index(0), i / mr, j / nr)
-    let pairs = b.size(w.a.shape[2].ceilDivided(by: 2))
+    let steps = b.size(w.a.shape[2].ceilDivided(by: Dim(group)))
     let start = b.constant(0, .int32, [mr, nr])
-    let sum = b.loop(.unrolled(by: knobs["unroll"]), to: pairs, carrying: [start]) { pair, carried in
-      let column = blocks.load([.at(batch), .at(block), .at(pair), .span(zero, 0)], shape: [mr, 1])
-      return [carried[0].addingDot(column, words(matrix(batch), panel, pair), of: .i16x2)]
+    let sum = b.loop(.unrolled(by: knobs["unroll"]), to: steps, carrying: [start]) { step, carried in
+      let column = blocks.load([.at(batch), .at(block), .at(step), .span(zero, 0)], shape: [mr, 1])
+      return [carried[0].addingDot(column, words(matrix(batch), panel, step), of: parts)]
     }[0]
     finish(sum, batch, i, j)
   }
@@ -130,32 +135,36 @@ struct IntegerProgram {
   /// Which matrix of b's goes with a's.
   private func matrix(_ batch: Tile) -> Tile { w.b.strides[0] == 0 ? b.index(0) : batch }
 
-  /// A row of a panel: two numbers of each of its columns.
-  private func words(_ matrix: Tile, _ panel: Tile, _ pair: Tile) -> Tile {
-    let indices: [TileBuffer.Index] = [.at(matrix), .at(panel), .at(pair), .span(b.index(0), 1)]
-    if !w.bIsConstant { return panels.load(indices, shape: [1, nr]) }
+  /// Numbers as words.
+  private func words(_ numbers: Tile) -> Tile {
+    (parts == .i16x2 ? numbers.cast(.int16) : numbers).bitcast(.int32)
+  }
+
+  /// A row of a panel: a word of each of its columns.
+  private func words(_ matrix: Tile, _ panel: Tile, _ step: Tile) -> Tile {
+    let indices: [TileBuffer.Index] = [.at(matrix), .at(panel), .at(step), .span(b.index(0), 1)]
+    if panels.type.element == .int32 { return panels.load(indices, shape: [1, nr]) }
     return panels.load(indices, shape: [1, 2 * nr]).cast(.int16).bitcast(.int32)
   }
 
   // MARK: Packing
 
-  /// a's block, `[mr rows][k]` as it is, to words `[pair][packedRows]`; past a's end its last row is repeated.
+  /// a's block, `[mr rows][k]` as it is, to words `[step][packedRows]`; past a's end its last row is repeated.
   private func packBlock(_ batch: Tile, _ row: Tile, to blocks: TileBuffer) {
     let packedRows = Self.packedRows(mr, machine)
     let rows = (b.iota([packedRows], dimension: 0) + row).minimum(m - 1)
     transposing(k) { step, count, limit in
       let numbers = a.load(
         [.at(batch), .gather(rows, 0), .span(step, 1)], shape: [packedRows, count], limits: [nil, limit])
-      let words = numbers.cast(.int16).bitcast(.int32).transpose([1, 0])
       blocks.store(
-        words, [.at(batch), .at(row / mr), .span(step / 2, 0), .span(b.index(0), 1)],
-        limits: [limit.map { $0.ceilDivided(by: 2) }, nil])
+        words(numbers).transpose([1, 0]), [.at(batch), .at(row / mr), .span(step / group, 0), .span(b.index(0), 1)],
+        limits: [limit.map { $0.ceilDivided(by: group) }, nil])
     }
   }
 
   /// Steps of k in pieces that fill a vector with words: whole ones, then what is left, with a limit.
   private func transposing(_ k: Tile, _ body: (Tile, Int, Tile?) -> Void) {
-    let count = 2 * machine.lanes
+    let count = group * machine.lanes
     let whole = k / count * count
     b.loop(to: whole, step: count) { body($0, count, nil) }
     if let size = w.a.shape[2].constant, size % count == 0 { return }
@@ -239,19 +248,21 @@ struct IntegerProgram {
     // Panels past the last one stand at the last one; nothing is stored for them.
     let last = n.ceilDivided(by: nr) - 1
     let places = (0..<together).map { (column / nr + $0).minimum(last) }
-    func add(_ pair: Tile, to sums: [Tile], limit: Tile?) -> [Tile] {
-      let factors = a.load(
-        [.at(batch), .span(zero, 0), .span(pair * 2, 1)], shape: [rows, 2], limits: [nil, limit]
-      ).cast(.int16).bitcast(.int32)
-      return zip(sums, places).map { $0.addingDot(factors, words(matrix(batch), $1, pair), of: .i16x2) }
+    func add(_ step: Tile, to sums: [Tile], limit: Tile?) -> [Tile] {
+      let numbers = a.load(
+        [.at(batch), .span(zero, 0), .span(step * group, 1)], shape: [rows, group], limits: [nil, limit])
+      let factors = words(numbers)
+      return zip(sums, places).map { $0.addingDot(factors, words(matrix(batch), $1, step), of: parts) }
     }
-    let pairs = k / 2
+    let steps = k / group
     var sums = b.loop(
-      .unrolled(by: knobs["skinnyUnroll"]), to: pairs,
+      .unrolled(by: knobs["skinnyUnroll"]), to: steps,
       carrying: places.map { _ in b.constant(0, .int32, [rows, nr]) }
     ) { add($0, to: $1, limit: nil) }
-    if w.a.shape[2].constant.map({ $0 % 2 != 0 }) ?? true {
-      sums = b.loop(from: pairs, to: k.ceilDivided(by: 2), carrying: sums) { add($0, to: $1, limit: k - pairs * 2) }
+    if w.a.shape[2].constant.map({ $0 % group != 0 }) ?? true {
+      sums = b.loop(from: steps, to: k.ceilDivided(by: group), carrying: sums) {
+        add($0, to: $1, limit: k - steps * group)
+      }
     }
     func store(isWhole: Bool) {
       for (i, sum) in sums.enumerated() {

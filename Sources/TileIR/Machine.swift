@@ -14,7 +14,7 @@ public struct Machine: Hashable, Sendable, Codable {
 
   public init(
     name: String, vectorBytes: Int, vectorRegisters: Int, hasFMA: Bool, cacheBytes: [Int],
-    wordDots: [WordParts] = [.i16x2]
+    wordDots: [WordParts] = [.i16x2, .u8i7x4]
   ) {
     self.name = name
     self.vectorBytes = vectorBytes

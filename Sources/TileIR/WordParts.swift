@@ -6,6 +6,9 @@ public enum WordParts: String, Hashable, Sendable, Codable, CaseIterable {
   case i16x2
   /// Four u8 in a's words, four i8 in b's (`vpdpbusd`).
   case u8i8x4
+  /// The same for numbers in b of at most 64 in size, so that sums of two products fit an i16 (`vpmaddubsw`, which saturates
+  /// beyond; what larger numbers give is undefined).
+  case u8i7x4
   /// Two bf16 each, summed in f32 in an order that the machine chooses; subnormal numbers may count as zeros (`vdpbf16ps`).
   case bf16x2
 
@@ -13,14 +16,14 @@ public enum WordParts: String, Hashable, Sendable, Codable, CaseIterable {
   public var count: Int {
     switch self {
     case .i16x2, .bf16x2: 2
-    case .u8i8x4: 4
+    case .u8i8x4, .u8i7x4: 4
     }
   }
 
   /// What products are summed in.
   public var accumulator: ElementType {
     switch self {
-    case .i16x2, .u8i8x4: .int32
+    case .i16x2, .u8i8x4, .u8i7x4: .int32
     case .bf16x2: .float32
     }
   }
@@ -29,7 +32,7 @@ public enum WordParts: String, Hashable, Sendable, Codable, CaseIterable {
   public var elements: (a: ElementType, b: ElementType) {
     switch self {
     case .i16x2: (.int16, .int16)
-    case .u8i8x4: (.uint8, .int8)
+    case .u8i8x4, .u8i7x4: (.uint8, .int8)
     case .bf16x2: (.bfloat16, .bfloat16)
     }
   }

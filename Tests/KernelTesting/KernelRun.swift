@@ -153,8 +153,15 @@ private func packed(_ sample: Sample, _ packing: WeightPacking, _ sizes: [String
     let column = index.last!
     let step = k / inner * ((inner + group - 1) / group) + k % inner / group
     let row = (index[0] * panels + column / packing.width) * steps + step
-    memory[(row * packing.width + column % packing.width) * group + k % inner % group] =
-      sample.memory[zip(index, strides).reduce(packing.offset.evaluate(sizes)!) { $0 + $1.0 * $1.1 }]
+    let (slot, part) = (row * packing.width + column % packing.width, k % inner % group)
+    let value = sample.memory[zip(index, strides).reduce(packing.offset.evaluate(sizes)!) { $0 + $1.0 * $1.1 }]
+    guard group > 1, packing.element == .int32 else {
+      memory[slot * group + part] = value
+      return
+    }
+    let bits = UInt32(truncatingIfNeeded: Int(value.double)) & (UInt32.max >> UInt32(32 - 32 / group))
+    let word = UInt32(truncatingIfNeeded: Int(memory[slot].double)) | bits << UInt32(part * 32 / group)
+    memory[slot] = .integer(Int64(Int32(bitPattern: word)))
   }
   return memory
 }

@@ -30,6 +30,16 @@ import Testing
     }
   }
 
+  /// Four numbers a word: every sum of two products as large as it gets, k that ends within a word, few rows and many.
+  @Test(arguments: [true, false]) func sevenBits(isExtreme: Bool) throws {
+    for (m, n, k) in [(7, 17, 301), (13, 40, 33), (2, 65, 302), (1, 150, 35), (4, 16, 3), (20, 33, 64)] {
+      try check(
+        .init(
+          .uint8, .int8, m: m, n: n, k: k, batch: m % 2 + 1, transposed: n % 2 == 0, isSymbolic: m > 10,
+          isExtreme: isExtreme, isSmall: true, requantises: k % 2 == 0))
+    }
+  }
+
   /// Operands of sizes known at run time only, k in both layouts.
   @Test(arguments: [true, false]) func dynamicOperands(transposed: Bool) throws {
     for (m, n, k) in [(1, 16, 1), (6, 17, 16), (9, 48, 33)] {

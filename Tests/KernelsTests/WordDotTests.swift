@@ -81,6 +81,8 @@ import TileIR
     var newer = Target.avx512
     newer.featureString += ",+avx512vnni,+avx512bf16"
     newer.machine.wordDots = WordParts.allCases
+    #expect(try assembly(.u8i7x4, .avx2).contains("vpmaddubsw"))
+    #expect(try assembly(.u8i7x4, newer).contains("vpdpbusd"))
     #expect(try assembly(.u8i8x4, newer).contains("vpdpbusd"))
     #expect(try assembly(.bf16x2, newer).contains("vdpbf16ps"))
   }
@@ -122,6 +124,10 @@ import TileIR
 extension WordParts {
   /// A word of numbers that sum up exactly: any 8-bit ones, i16 within 2¹⁵, bf16 within 2.
   fileprivate func word(isLeft: Bool, _ g: inout SeededGenerator) -> Int32 {
+    if self == .u8i7x4, !isLeft {
+      let parts = (0..<4).map { _ in UInt32(UInt8(bitPattern: g.pick(-64, 64, Int8.random(in: -64...64, using: &g)))) }
+      return Int32(bitPattern: parts[0] | parts[1] << 8 | parts[2] << 16 | parts[3] << 24)
+    }
     guard self == .bf16x2 else { return Int32.random(in: .min ... .max, using: &g) }
     let parts = (0..<2).map { _ in UInt32(Float.random(in: -2...2, using: &g).bitPattern >> 16) }
     return Int32(bitPattern: parts[0] | parts[1] << 16)

@@ -78,7 +78,8 @@ extension Planner {
       let b = View(
         w.view.element, [a.shape[0], w.view.shape[1], w.view.shape[0]],
         strides: [0, w.view.strides[1], w.view.strides[0]])
-      let workload = MatmulWorkload(a: a, b: b, bIsConstant: tensor(w) != nil, epilogue: arranged.epilogue)
+      let workload = MatmulWorkload(
+        a: a, b: b, bIsConstant: tensor(w) != nil, bLimit: limit(w, besides: a), epilogue: arranged.epilogue)
       emit(.matmul(workload), [x, w] + arranged.operands, output, origins: origins(node))
       return true
     }

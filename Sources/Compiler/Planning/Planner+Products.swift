@@ -78,11 +78,19 @@ extension Planner {
       }
       let parameters = b.scaling.map { [$0.scales] + ($0.zeros.map { [$0] } ?? []) } ?? []
       let workload = MatmulWorkload(
-        a: left, b: right, bIsConstant: tensor(b.matrix) != nil, scaling: scaling, epilogue: arranged.epilogue)
+        a: left, b: right, bIsConstant: tensor(b.matrix) != nil, bLimit: limit(b.matrix, besides: left),
+        scaling: scaling,
+        epilogue: arranged.epilogue)
       emit(.matmul(workload), [a, b.matrix] + parameters + arranged.operands, output, origins: origins(node))
       return true
     }
     return false
+  }
+
+  /// 64 if no number of a constant i8 matrix is larger in size, which makes products with u8 cheaper.
+  func limit(_ b: Placement, besides a: View) -> Int? {
+    guard a.element == .uint8, b.view.element == .int8, let (_, constant) = tensor(b) else { return nil }
+    return constant.bytes.allSatisfy { (-64...64).contains(Int8(bitPattern: $0)) } ? 64 : nil
   }
 }
 

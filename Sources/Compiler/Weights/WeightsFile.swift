@@ -116,6 +116,7 @@ private struct Packer {
   private func packGroups(_ to: UnsafeMutableRawBufferPointer) {
     switch (tensor.element, packing.element) {
     case (.int8, .int8), (.uint8, .uint8): packGroups(to, UInt8.self, UInt8.self) { $0 }
+    case (.int8, .int32) where packing.group == 4: packGroups(to, UInt8.self, UInt8.self) { $0 }
     case (.int8, .int16): packGroups(to, Int8.self, Int16.self) { Int16($0) }
     case (.uint8, .int16): packGroups(to, UInt8.self, Int16.self) { Int16($0) }
     case (.int16, .int16): packGroups(to, Int16.self, Int16.self) { $0 }

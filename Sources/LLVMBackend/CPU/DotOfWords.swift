@@ -23,10 +23,17 @@ extension KernelLowering {
 
   /// sum + Σⱼ xⱼ · yⱼ for each lane.
   private func dot(_ parts: WordParts, _ sum: LLVMValueRef, _ x: LLVMValueRef, _ y: LLVMValueRef) -> LLVMValueRef {
-    guard target.machine.wordDots.contains(parts), let name = parts.instruction(bits: width(x) * 32) else {
+    // The general instruction does it in one where there is one.
+    let general = parts == .u8i7x4 && target.machine.wordDots.contains(.u8i8x4) ? .u8i8x4 : parts
+    let bits = width(x) * 32
+    guard target.machine.wordDots.contains(general), let name = general.instruction(bits: bits) else {
       return spelledOut(parts, sum, x, y)
     }
-    switch parts {
+    switch general {
+    case .u8i7x4:
+      let ones = e.splat(e.constant(.integer(1), .int16), width(x) * 2)
+      let pairs = e.call(WordParts.i16x2.instruction(bits: bits)!, [e.call(name, [x, y]), ones])
+      return LLVMBuildAdd(e.builder, sum, pairs, "")
     case .i16x2: return LLVMBuildAdd(e.builder, sum, e.call(name, [x, y]), "")
     case .u8i8x4, .bf16x2: return e.call(name, [sum, x, y])
     }
@@ -63,6 +70,10 @@ extension WordParts {
     switch self {
     case .i16x2:
       return [128: "llvm.x86.sse2.pmadd.wd", 256: "llvm.x86.avx2.pmadd.wd", 512: "llvm.x86.avx512.pmaddw.d.512"][bits]
+    case .u8i7x4:
+      return [
+        128: "llvm.x86.ssse3.pmadd.ub.sw.128", 256: "llvm.x86.avx2.pmadd.ub.sw", 512: "llvm.x86.avx512.pmaddubs.w.512",
+      ][bits]
     case .u8i8x4: return "llvm.x86.avx512.vpdpbusd.\(bits)"
     case .bf16x2: return "llvm.x86.avx512bf16.dpbf16ps.\(bits)"
     }

@@ -47,11 +47,9 @@ extension NodeImport {
   /// there is no zero point.
   func centred(_ x: ValueID, _ zero: ValueID?, isLeft: Bool) throws -> ValueID {
     guard element(x).byteCount == 1 else { throw Failure.badData("an integer product of \(type(x))") }
-    guard let zero else { return x }
-    let wide = try cast(x, .int16)
-    var point = try cast(zero, .int16)
+    guard var point = zero else { return x }
     if isLeft && rank(point) == 1 && shape(point)[0] != 1 { point = try unsqueeze(point, [1]) }
-    return try binary(.subtract, wide, point)
+    return try map(x, point) { e, x in e.binary(.subtract, e.cast(x[0], .int16), e.cast(x[1], .int16)) }
   }
 }
 

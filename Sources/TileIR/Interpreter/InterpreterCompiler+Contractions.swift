@@ -66,7 +66,7 @@ extension InterpreterCompiler {
     func part(_ word: Int64, _ j: Int64, _ element: ElementType) -> Int64 { element.wrapped(word >> (j * bits)) }
     let elements = parts.elements
     switch parts {
-    case .i16x2, .u8i8x4:
+    case .i16x2, .u8i8x4, .u8i7x4:
       return contraction(accumulator, a, b, result, Int64.self, Int64.self) { sum, x, y in
         let products = (0..<Int64(parts.count)).reduce(Int64(0)) {
           $0 + part(x, $1, elements.a) * part(y, $1, elements.b)

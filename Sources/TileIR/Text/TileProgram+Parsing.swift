@@ -324,7 +324,7 @@ struct TileParser {
     case "dot":
       if !scanner.next(is: "%") {
         guard let parts = WordParts(rawValue: scanner.word()) else {
-          throw scanner.failure("expected operands or what words hold: i16x2, u8i8x4 or bf16x2")
+          throw scanner.failure("expected operands or what words hold: i16x2, u8i8x4, u8i7x4 or bf16x2")
         }
         let x = try values(3)
         return .dotOfWords(parts, accumulator: x[0], x[1], x[2])

@@ -12,28 +12,34 @@ public struct IntegerMatmulCase: Sendable {
   public var isSymbolic: Bool
   /// Only the numbers at the ends of the operands' ranges.
   public var isExtreme: Bool
+  /// b's numbers are at most 64 in size.
+  public var isSmall: Bool
   /// `u8(round((acc + bias) · scale) + zero)` instead of `acc + bias`.
   public var requantises: Bool
 
   public init(
     _ left: ElementType, _ right: ElementType, m: Int, n: Int, k: Int, batch: Int = 1, bIsConstant: Bool = true,
-    transposed: Bool = false, isSymbolic: Bool = false, isExtreme: Bool = false, requantises: Bool = false
+    transposed: Bool = false, isSymbolic: Bool = false, isExtreme: Bool = false, isSmall: Bool = false,
+    requantises: Bool = false
   ) {
     (self.left, self.right, self.m, self.n, self.k, self.batch) = (left, right, m, n, k, batch)
     (self.bIsConstant, self.transposed, self.isSymbolic) = (bIsConstant, transposed, isSymbolic)
-    (self.isExtreme, self.requantises) = (isExtreme, requantises)
+    (self.isExtreme, self.isSmall, self.requantises) = (isExtreme, isSmall, requantises)
   }
 
   public static let types: [ElementType] = [.int8, .uint8, .int16]
 
   public static func random(_ g: inout SeededGenerator) -> IntegerMatmulCase {
     let skinny = g.flip(0.4)
+    // Half of them of the types that quantisers make.
+    let common = g.flip()
     return IntegerMatmulCase(
-      g.pick(types), g.pick(types), m: skinny ? g.size(1...4) : g.edge([4, 6, 12], most: 40),
+      common ? .uint8 : g.pick(types), common ? .int8 : g.pick(types),
+      m: skinny ? g.size(1...4) : g.edge([4, 6, 12], most: 40),
       n: g.edge([8, 16, 64], most: skinny ? 200 : 70),
       k: g.flip(0.1) ? g.edge([256], most: 600) : g.edge([8, 16], most: 70), batch: g.pick(1, 1, 2, 3),
       bIsConstant: g.flip(0.7), transposed: g.flip(), isSymbolic: g.flip(0.3), isExtreme: g.flip(0.3),
-      requantises: g.flip(0.3))
+      isSmall: g.flip(0.5), requantises: g.flip(0.3))
   }
 
   public func kernelCase(_ generator: inout SeededGenerator) -> KernelCase {
@@ -45,10 +51,11 @@ public struct IntegerMatmulCase: Sendable {
       ? .transposed(right, [Dim(batch), Dim(n), depth], [0, 2, 1]) : View(right, [Dim(batch), depth, Dim(n)])
     let w = MatmulWorkload(
       a: View(left, [Dim(batch), rows, depth]), b: b, bIsConstant: bIsConstant,
+      bLimit: isSmall && bIsConstant ? 64 : nil,
       epilogue: requantises ? Self.requantising([Dim(batch), rows, Dim(n)]) : Self.biased([Dim(batch), rows, Dim(n)]))
     let inputs = samples(w.operands, sizes: sizes.values, &generator)
-    for input in inputs.prefix(2) {
-      let range = input.view.element.range
+    for (i, input) in inputs.prefix(2).enumerated() {
+      let range = isSmall && i == 1 ? input.view.element.range.clamped(to: -64...64) : input.view.element.range
       input.fill {
         .integer(isExtreme ? generator.pick(range.lowerBound, range.upperBound) : .random(in: range, using: &generator))
       }
