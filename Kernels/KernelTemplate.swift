@@ -41,9 +41,7 @@ extension [any KernelTemplate] {
   /// The template that should do `workload` soonest, with its default knobs; nil if none can do it. Of equal ones the
   /// first.
   public func best(for workload: Workload, on machine: Machine) -> (template: any KernelTemplate, knobs: Knobs)? {
-    let able = able(workload, machine)
-    if able.count < 2 { return able.first.map { ($0.template, $0.knobs) } }
-    return able.min { $0.cycles < $1.cycles }.map { ($0.template, $0.knobs) }
+    able(workload, machine).min { $0.cycles < $1.cycles }.map { ($0.template, $0.knobs) }
   }
 
   /// The lowest estimate of those that can do `workload`; nil if none can.
@@ -241,9 +239,11 @@ public struct Epilogue: Hashable, Sendable, Codable {
 
 /// How a constant matrix is rearranged at compile time: from dimensions batch, k…, n (any strides) into panels
 /// `[batch, ⌈N/width⌉, K, width]`, each panel's rows side by side, missing columns zero. K runs over all of k… in
-/// row-major order. With `group` above 1 so many steps of k's innermost dimension stand side by side for each column,
+/// row-major order. On the way k's dimensions may be transformed, each by a matrix: `k' = matrix · k`.
+///
+/// With `group` above 1 so many steps of k's innermost dimension stand side by side for each column,
 /// `[batch, ⌈N/width⌉, K/group, width · group]`, zeros where that dimension ends; i32 as the panels' type stands for words of
-/// so many numbers, `[batch, ⌈N/width⌉, K/group, width]`, the first step in the lowest bits. On the way k's dimensions may be transformed, each by a matrix: `k' = matrix · k`.
+/// so many numbers, `[batch, ⌈N/width⌉, K/group, width]`, the first step in the lowest bits.
 public struct WeightPacking: Hashable, Sendable, Codable {
   /// The matrix within the tensor as it is, from element `offset` on.
   public var source: View

@@ -7,12 +7,12 @@ struct PatchCopy {
   /// With three space dimensions.
   let w: ConvolutionWorkload
   let machine: Machine
-  let channels: Int
-  let taps: [Int]
   let patchHeight: Int
   let patchWidth: Int
   let b: TileBuilder
   let x: TileBuffer
+  private var channels: Int { w.channelsPerGroup }
+  private var taps: [Int] { w.taps }
 
   /// - Parameters:
   ///   - patch: `[taps[0] · patchHeight, patchWidth · channels, at least channels]`, the last dimension stepping like the

@@ -93,7 +93,7 @@ struct PatchRectangles {
       BufferType(
         element, [Dim(w.taps[0] * patchHeight), rowLength, Dim(run)], strides: [rowLength, 1, 1], space: .local))
     PatchCopy(
-      w: w, machine: machine, channels: w.channelsPerGroup, taps: w.taps, patchHeight: patchHeight,
+      w: w, machine: machine, patchHeight: patchHeight,
       patchWidth: patchWidth, b: b,
       x: x
     )

@@ -125,7 +125,7 @@ struct WinogradProgram {
       }
     } otherwise: {
       PatchCopy(
-        w: w, machine: machine, channels: channels, taps: w.taps, patchHeight: shape.inputs.h,
+        w: w, machine: machine, patchHeight: shape.inputs.h,
         patchWidth: shape.inputs.w, b: b, x: x
       )
       .copy(

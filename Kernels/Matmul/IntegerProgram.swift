@@ -43,6 +43,8 @@ struct IntegerProgram {
     (m, n, k) = (b.size(w.a.shape[1]), b.size(w.b.shape[2]), b.size(w.a.shape[2]))
   }
 
+  private var results: MatmulResults { MatmulResults(w: w, operands: operands, y: y, m: m, n: n, b: b) }
+
   // MARK: Memory
 
   static func packing(_ w: MatmulWorkload, _ knobs: Knobs) -> WeightPacking {
@@ -59,7 +61,7 @@ struct IntegerProgram {
   }
 
   static func blocks(_ w: MatmulWorkload, _ knobs: Knobs, _ machine: Machine) -> BufferType? {
-    if let rows = skinnyRows(w), rows == w.a.shape[1].constant { return nil }
+    if let rows = SkinnyMatmul.rows(of: w), rows == w.a.shape[1].constant { return nil }
     let mr = Dim(knobs["mr"])
     return BufferType(
       .int32,
@@ -74,18 +76,11 @@ struct IntegerProgram {
     (mr + machine.lanes - 1) / machine.lanes * machine.lanes
   }
 
-  /// How many rows are few: all, where their number is known; one, where it is not; nil: there is no way for few rows.
-  static func skinnyRows(_ w: MatmulWorkload) -> Int? {
-    guard w.bIsConstant else { return nil }
-    guard let m = w.a.shape[1].constant else { return SkinnyMatmul.most.open }
-    return (1...SkinnyMatmul.most.known).contains(m) ? m : nil
-  }
-
   // MARK: Phases
 
   func build() -> TileProgram {
     if let unpacked { packPanels(unpacked) }
-    guard let rows = Self.skinnyRows(w) else {
+    guard let rows = SkinnyMatmul.rows(of: w) else {
       manyRows(m)
       return b.finish()
     }
@@ -129,7 +124,7 @@ struct IntegerProgram {
       let column = blocks.load([.at(batch), .at(block), .at(step), .span(zero, 0)], shape: [mr, 1])
       return [carried[0].addingDot(column, words(matrix(batch), panel, step), of: parts)]
     }[0]
-    finish(sum, batch, i, j)
+    results.store(sum, batch, i, j)
   }
 
   /// Which matrix of b's goes with a's.
@@ -264,37 +259,6 @@ struct IntegerProgram {
         add($0, to: $1, limit: k - steps * group)
       }
     }
-    func store(isWhole: Bool) {
-      for (i, sum) in sums.enumerated() {
-        let first = column + i * nr
-        w.epilogue.store(
-          sum, to: y, operands, at: BlockPosition(rows: [.at(batch), .span(zero, 0)], column: first), rowLimit: nil,
-          columnLimit: isWhole ? nil : n - first, in: b)
-      }
-    }
-    if w.b.shape[2].constant.map({ $0 % (together * nr) == 0 }) ?? false { return store(isWhole: true) }
-    b.when((column + together * nr).lessEqual(n)) {
-      store(isWhole: true)
-    } otherwise: {
-      store(isWhole: false)
-    }
-  }
-
-  // MARK: Results
-
-  private func finish(_ sum: Tile, _ batch: Tile, _ i: Tile, _ j: Tile) {
-    let position = BlockPosition(rows: [.at(batch), .span(i, 0)], column: j)
-    let rowsFit = w.a.shape[1].constant.map { $0 % mr == 0 } ?? false
-    let columnsFit = w.b.shape[2].constant.map { $0 % nr == 0 } ?? false
-    func store(rowLimit: Tile?, columnLimit: Tile?) {
-      w.epilogue.store(sum, to: y, operands, at: position, rowLimit: rowLimit, columnLimit: columnLimit, in: b)
-    }
-    if rowsFit && columnsFit { return store(rowLimit: nil, columnLimit: nil) }
-    let (rowsLeft, columnsLeft) = (m - i, n - j)
-    b.when(b.index(mr).lessEqual(rowsLeft).and(b.index(nr).lessEqual(columnsLeft))) {
-      store(rowLimit: nil, columnLimit: nil)
-    } otherwise: {
-      store(rowLimit: rowsFit ? nil : rowsLeft, columnLimit: columnsFit ? nil : columnsLeft)
-    }
+    results.store(panels: sums, batch, zero, column)
   }
 }

@@ -50,6 +50,8 @@ struct MatmulProgram {
     splitsK = w.a.shape[2].constant.map { knobs["kc"] < $0 } ?? (knobs["kc"] < 1 << 30)
   }
 
+  var results: MatmulResults { MatmulResults(w: w, operands: operands, y: y, m: m, n: n, b: b) }
+
   func build() -> TileProgram {
     guard let skinny = SkinnyMatmul(self) else {
       manyRows(m)
@@ -185,11 +187,11 @@ struct MatmulProgram {
         return right.load(
           [.at(matrix), .at(start + step), .span(j, 1)], shape: [1, nr], limits: [nil, fits ? nil : n - j])
       }
-      guard let partial else { return finish(sum, batch, i, j) }
+      guard let partial else { return results.store(sum, batch, i, j) }
       b.when((start + count).less(k)) {
         partial.store(sum, slot)
       } otherwise: {
-        finish(sum, batch, i, j)
+        results.store(sum, batch, i, j)
       }
     }
   }
@@ -227,24 +229,6 @@ struct MatmulProgram {
       b.loop(to: whole, step: lanes) { move($0, limit: nil) }
       if let size = w.a.shape[2].constant, size % lanes == 0, !splitsK || knobs["kc"] % lanes == 0 { return }
       b.when(whole.less(count)) { move(whole, limit: count - whole) }
-    }
-  }
-
-  private func finish(_ sum: Tile, _ batch: Tile, _ i: Tile, _ j: Tile) {
-    let sum = sum.cast(w.epilogue.expression.inputTypes[0])
-    let position = BlockPosition(rows: [.at(batch), .span(i, 0)], column: j)
-    let rowsFit = w.a.shape[1].constant.map { $0 % mr == 0 } ?? false
-    let columnsFit = w.b.shape[2].constant.map { $0 % nr == 0 } ?? false
-    func store(rowLimit: Tile?, columnLimit: Tile?) {
-      w.epilogue.store(sum, to: y, operands, at: position, rowLimit: rowLimit, columnLimit: columnLimit, in: b)
-    }
-    if rowsFit && columnsFit { return store(rowLimit: nil, columnLimit: nil) }
-    let (rowsLeft, columnsLeft) = (m - i, n - j)
-    let whole = b.index(mr).lessEqual(rowsLeft).and(b.index(nr).lessEqual(columnsLeft))
-    b.when(whole) {
-      store(rowLimit: nil, columnLimit: nil)
-    } otherwise: {
-      store(rowLimit: rowsFit ? nil : rowsLeft, columnLimit: columnsFit ? nil : columnsLeft)
     }
   }
 }

@@ -16,11 +16,17 @@ struct SkinnyMatmul {
   /// Most rows for which arithmetic costs no more than reading: known in number, or open.
   static let most = (known: 4, open: 1)
 
-  /// nil where the number of rows is known and too large, or b is not a constant.
+  /// nil where there is no way for few rows.
   init?(_ p: MatmulProgram) {
-    let known = p.w.a.shape[1].constant
-    guard p.w.bIsConstant, known.map({ (1...Self.most.known).contains($0) }) ?? true else { return nil }
-    (self.p, rows, together) = (p, known ?? Self.most.open, p.knobs["skinnyPanels"])
+    guard let rows = Self.rows(of: p.w) else { return nil }
+    (self.p, self.rows, together) = (p, rows, p.knobs["skinnyPanels"])
+  }
+
+  /// How many rows are few: all, where their number is known; one, where it is not; nil: there is no way for few rows.
+  static func rows(of w: MatmulWorkload) -> Int? {
+    guard w.bIsConstant else { return nil }
+    guard let m = w.a.shape[1].constant else { return most.open }
+    return (1...most.known).contains(m) ? m : nil
   }
 
   /// As many panels as there are registers for sums, from two, whatever the registers, to four.
@@ -55,21 +61,8 @@ struct SkinnyMatmul {
     let coded = p.codes.map {
       CodedRows($0, p.a, batch: batch, rows: rows, unroll: p.knobs["skinnyUnroll"]).results(batch, matrix, panels)
     }
-    let sums = (coded ?? plain(batch, matrix, panels)).map { $0.cast(p.w.epilogue.expression.inputTypes[0]) }
-    func store(isWhole: Bool) {
-      for (i, sum) in sums.enumerated() {
-        let first = column + i * p.nr
-        p.w.epilogue.store(
-          sum, to: p.y, p.operands, at: BlockPosition(rows: [.at(batch), .span(zero, 0)], column: first), rowLimit: nil,
-          columnLimit: isWhole ? nil : p.n - first, in: b)
-      }
-    }
-    if p.w.b.shape[2].constant.map({ $0 % (together * p.nr) == 0 }) ?? false { return store(isWhole: true) }
-    b.when((column + together * p.nr).lessEqual(p.n)) {
-      store(isWhole: true)
-    } otherwise: {
-      store(isWhole: false)
-    }
+    let sums = coded ?? plain(batch, matrix, panels)
+    p.results.store(panels: sums, batch, zero, column)
   }
 
   private var start: Tile { b.constant(0, .float32, [rows, p.nr]) }
