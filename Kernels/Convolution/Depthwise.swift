@@ -71,7 +71,7 @@ private struct DepthwiseProgram {
     positions = knobs["positions"]
     width = knobs["vectors"] * machine.lanes
     channels = w.groups
-    taps = (1...3).map { given.withThreeDimensions.w.shape[$0].constant! }
+    taps = w.taps
     b = TileBuilder("depthwise")
     x = b.parameter("x", .input, w.x.buffer)
     packing = Depthwise.weights(given, knobs, machine)

@@ -102,6 +102,13 @@ extension ConvolutionWorkload {
 }
 
 extension ConvolutionWorkload {
+  // Of one with three space dimensions.
+  var taps: [Int] { (1...3).map { w.shape[$0].constant! } }
+  var channelsPerGroup: Int { w.shape[4].constant! }
+  var outputsPerGroup: Int { w.shape[5].constant! }
+}
+
+extension ConvolutionWorkload {
   /// What a core has of the memory's bandwidth for weights.
   static let bytesPerCycle = 2.0
 

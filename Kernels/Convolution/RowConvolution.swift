@@ -17,9 +17,9 @@ struct RowConvolution: KernelTemplate {
       (1...3).contains(given.strides.count), given.w.shape.allSatisfy({ $0.constant != nil })
     else { return nil }
     let w = given.withThreeDimensions
-    guard w.x.strides[3] == 1, w.epilogue.output.strides[3] == 1, w.w.shape[2].constant! * w.w.shape[3].constant! <= 121
+    guard w.x.strides[3] == 1, w.epilogue.output.strides[3] == 1, w.taps[1] * w.taps[2] <= 121
     else { return nil }
-    let perGroup = w.w.shape[5].constant!
+    let perGroup = w.outputsPerGroup
     return KnobSpace([
       ("outputs", [1, 2, 3, 4, 6].filter { perGroup % $0 == 0 }), ("rows", [1, 2, 3, 4, 6]), ("vectors", [1, 2, 3, 4]),
       ("tileH", [1, 2, 4, 6, 7, 8, 12, 14, 16, 24, 28, 32, 56]), ("tileW", [16, 32, 64, 128, 256, 512]),
@@ -34,7 +34,7 @@ struct RowConvolution: KernelTemplate {
   func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
     guard case .convolution(let given) = workload else { preconditionFailure("a convolution") }
     let w = given.withThreeDimensions
-    let outputs = [4, 3, 2, 1].first { w.w.shape[5].constant! % $0 == 0 }!
+    let outputs = [4, 3, 2, 1].first { w.outputsPerGroup % $0 == 0 }!
     let (height, width) = (w.epilogue.output.shape[2].constant, w.epilogue.output.shape[3].constant ?? 256)
     let sums = machine.vectorRegisters - 4
     let fitting = max(1, (width + machine.lanes - 1) / machine.lanes)
@@ -78,7 +78,7 @@ struct RowConvolution: KernelTemplate {
     let width = w.epilogue.output.shape[3].estimate
     let vectors = (width + machine.lanes - 1) / machine.lanes * (w.positions / max(1, width))
     let depth = w.w.shape[1..<5].product.estimate
-    let perGroup = w.w.shape[5].constant!
+    let perGroup = w.outputsPerGroup
     let shape = PatchShape(w, tileH: knobs["tileH"], tileW: min(knobs["tileW"], width))
     let needed = shape.planes * w.positions * w.strides[1] * w.strides[2]
     let copied = shape.copied * Double(needed) / Double(machine.lanes)
@@ -102,8 +102,7 @@ struct PatchShape {
   /// - Parameter w: with three space dimensions.
   init(_ w: ConvolutionWorkload, tileH: Int, tileW: Int) {
     (strides, dilations) = (w.strides, w.dilations)
-    taps = (1...3).map { w.w.shape[$0].constant! }
-    channels = w.w.shape[4].constant!
+    (taps, channels) = (w.taps, w.channelsPerGroup)
     (self.tileH, self.tileW) = (tileH, tileW)
   }
 
@@ -142,7 +141,7 @@ private struct RowConvolutionProgram {
     shape = PatchShape(
       w, tileH: min(knobs["tileH"], size[2].constant.map { max(1, $0) } ?? .max),
       tileW: min(knobs["tileW"], size[3].constant.map { max(1, $0) } ?? .max))
-    perGroup = w.w.shape[5].constant!
+    perGroup = w.outputsPerGroup
     x = b.parameter("x", .input, w.x.buffer)
     weights = b.parameter("w", .input, w.w.buffer)
     let (operands, y) = b.parameters(w.epilogue)

@@ -63,13 +63,6 @@ struct Winograd: KernelTemplate {
   }
 }
 
-extension ConvolutionWorkload {
-  // Of one with three space dimensions.
-  var taps: [Int] { (1...3).map { w.shape[$0].constant! } }
-  var channelsPerGroup: Int { w.shape[4].constant! }
-  var outputsPerGroup: Int { w.shape[5].constant! }
-}
-
 /// The sizes of a Winograd convolution, and what they cost.
 struct WinogradShape {
   /// With three space dimensions.
