@@ -37,7 +37,7 @@ struct ImplicitGEMM: KernelTemplate {
     if outputs <= machine.lanes {
       tile = RegisterTile(rows: min(12, machine.vectorRegisters - 4), columns: machine.lanes)
     }
-    let (tileH, tileW) = PatchRectangles.size(for: w, on: machine)
+    let (tileH, tileW) = PatchRectangles.size(for: w, rows: tile.rows, on: machine)
     let size = (h: w.epilogue.output.shape[2].constant, w: w.epilogue.output.shape[3].constant)
     let panels = (outputs + tile.columns - 1) / tile.columns
     var nc = panels
@@ -67,14 +67,15 @@ struct ImplicitGEMM: KernelTemplate {
   }
 
   /// Two multiplications of vectors a cycle, most of the time; copying the patch comes to some loads and stores for each
-  /// element of x; the weights come from memory once.
+  /// element of x; the weights come from memory once. Results that don't lie with channels last are stored one by one.
   func estimate(for workload: Workload, knobs: Knobs, on machine: Machine) -> Double {
     guard case .convolution(let w) = workload else { preconditionFailure("a convolution") }
     let (channels, outputs) = (w.w.shape[w.w.rank - 2].constant!, w.w.shape[w.w.rank - 1].constant!)
     let columns = (outputs + knobs["nr"] - 1) / knobs["nr"] * knobs["nr"]
     let depth = w.w.shape[1..<(w.w.rank - 2)].product.estimate * channels
     let vectors = Double(w.positions * w.groups) / Double(machine.lanes)
-    return vectors * (Double(columns * depth) / 2 / 0.85 + 3 * Double(w.strides.reduce(1, *) * channels))
+    let storing = w.epilogue.output.strides.last == 1 ? 0 : 4 * Double(w.positions * w.groups * outputs)
+    return vectors * (Double(columns * depth) / 2 / 0.85 + 3 * Double(w.strides.reduce(1, *) * channels)) + storing
       + Double(w.groups * columns * depth * 4) / ConvolutionWorkload.bytesPerCycle
   }
 

@@ -25,9 +25,10 @@ struct InnerProduct: KernelTemplate {
     guard case .convolution(let given) = workload else { preconditionFailure("a convolution") }
     let w = given.withThreeDimensions
     let most = max(1, (machine.vectorRegisters - 4) / w.outputsPerGroup)
-    let (tileH, tileW) = PatchRectangles.size(for: w, on: machine)
+    let positions = [1, 2, 3, 4, 6, 8].last { $0 <= most }!
+    let (tileH, tileW) = PatchRectangles.size(for: w, rows: positions, on: machine)
     return [
-      "positions": [1, 2, 3, 4, 6, 8].last { $0 <= most }!, "tileH": tileH, "tileW": tileW, "unroll": 2,
+      "positions": positions, "tileH": tileH, "tileW": tileW, "unroll": 2,
     ]
   }
 

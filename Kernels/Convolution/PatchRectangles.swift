@@ -26,27 +26,32 @@ struct PatchRectangles {
     )
   }
 
-  /// A rectangle with rows of up to 64 positions, as large as lets its patch fill a third of the level-2 cache.
-  static func size(for w: ConvolutionWorkload, on machine: Machine) -> (tileH: Int, tileW: Int) {
+  /// A rectangle with rows of up to 64 positions, or 96 where there is one, and a patch of at most a third of the level-2
+  /// cache: large, as weights pass by once for each, but of a size that fills register tiles of `rows` positions.
+  static func size(for w: ConvolutionWorkload, rows: Int, on machine: Machine) -> (tileH: Int, tileW: Int) {
     let budget = machine.cacheBytes[1] / 3 / 4
     let size = (h: w.epilogue.output.shape[2].constant, w: w.epilogue.output.shape[3].constant)
-    func patch(_ h: Int, _ width: Int) -> Int {
+    func fits(_ h: Int, _ width: Int) -> Bool {
       let ph = (h - 1) * w.strides[1] + (w.taps[1] - 1) * w.dilations[1] + 1
       let pw = (width - 1) * w.strides[2] + (w.taps[2] - 1) * w.dilations[2] + 1
-      return ph * pw * w.steps * w.taps[0]
+      return ph * pw * w.steps * w.taps[0] <= budget
     }
-    /// The size of equal parts of `size`, none over `most`.
-    func cut(_ size: Int, into most: Int) -> Int {
-      let parts = max(1, (size + most - 1) / most)
-      return max(1, (size + parts - 1) / parts)
+    /// A part of `size`, none over `most`, that register tiles fill well where each holds `positions` times it.
+    func cut(_ size: Int?, into most: Int, positions: Int) -> Int {
+      guard let size, most < size else { return max(1, min(most, size ?? most / rows * rows)) }
+      func cost(_ part: Int) -> Double {
+        func tiles(_ part: Int) -> Int { (part * positions + rows - 1) / rows }
+        return Double(size / part * tiles(part) + tiles(size % part)) * (1 + 0.05 * Double(most) / Double(part))
+      }
+      return ((most + 1) / 2...most).min { cost($0) < cost($1) }!
     }
-    var tileW = size.w.map { cut($0, into: 64) } ?? 64
-    while tileW > 8, patch(4, tileW) > budget { tileW = (tileW + 1) / 2 }
-    var tileH = 1
-    let mostRows = min(size.h ?? 16, 16)
-    while tileH < mostRows, patch(tileH + 1, tileW) <= budget { tileH += 1 }
-    if let h = size.h { tileH = cut(h, into: tileH) }
-    return (tileH, tileW)
+    if size.h == 1 {
+      return (1, cut(size.w, into: (1...96).last { fits(1, $0) } ?? 1, positions: 1))
+    }
+    let parts = size.w.map { max(1, ($0 + 63) / 64) } ?? 1
+    var tileW = size.w.map { max(1, ($0 + parts - 1) / parts) } ?? 64
+    while tileW > 8, !fits(4, tileW) { tileW = (tileW + 1) / 2 }
+    return (cut(size.h, into: (1...16).last { fits($0, tileW) } ?? 1, positions: tileW), tileW)
   }
 
   /// What a step of k takes in the patch: a channel, or a word of two.

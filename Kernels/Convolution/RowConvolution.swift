@@ -38,7 +38,10 @@ struct RowConvolution: KernelTemplate {
     let (height, width) = (w.epilogue.output.shape[2].constant, w.epilogue.output.shape[3].constant ?? 256)
     let sums = machine.vectorRegisters - 4
     let fitting = max(1, (width + machine.lanes - 1) / machine.lanes)
-    let vectors = outputs == 1 ? 1 : max(1, min(3, sums / outputs, fitting))
+    let mostVectors = outputs == 1 ? 1 : max(1, min(3, sums / outputs, fitting))
+    // A vector that is left over is added to few sums at a time, which costs most where x is near.
+    let even = w.channelsPerGroup > 16 ? nil : (1...mostVectors).last { $0 * outputs >= 8 && fitting % $0 == 0 }
+    let vectors = even ?? mostVectors
     let mostRows = outputs == 1 ? 4 : max(1, min(2, sums / (outputs * vectors)))
     let rows = height.map { h in (1...mostRows).last { h % $0 == 0 || $0 == 1 }! } ?? mostRows
     let shape = rectangle(w, rows: rows, least: vectors * machine.lanes, height ?? 64, width, machine)
@@ -67,7 +70,7 @@ struct RowConvolution: KernelTemplate {
       return widths.compactMap { fitting($0, budget) }.min { cost($0) < cost($1) }
     }
     let inLevel1 = best(machine.cacheBytes[0] / 2 / 4)
-    if let inLevel1, inLevel1.copied < 1.5 { return inLevel1 }
+    if let inLevel1, inLevel1.copied < 1.25 { return inLevel1 }
     return best(machine.cacheBytes[1] / 2 / 4) ?? PatchShape(w, tileH: rows, tileW: min(width, least))
   }
 

@@ -4,7 +4,9 @@ import TileIR
 /// softmax: `y = exp(x − max x) / Σ exp(x − max x)`; log-softmax: `y = x − max x − log Σ exp(x − max x)`;
 /// layer: `y = (x − mean x) / √(mean (x − mean x)² + ε)`; rms: `y = x / √(mean x² + ε)`, then the epilogue.
 ///
-/// A worker takes a row at a time and passes over it two or three times, which finds it in the cache. The variance is
+/// A worker takes a row at a time and passes over it two or three times, which finds it in the cache: the pass that
+/// computes most fetches the next row and room for this one's results, or else memory would wait for arithmetic and
+/// arithmetic for memory (rows of a page each are a new stream to the hardware's prefetcher). The variance is
 /// summed from differences to the mean, which does not cancel. Exponentials wait in local memory for their sum.
 struct NormalizeRows: KernelTemplate {
   let name = "normalization.rows"
@@ -13,17 +15,19 @@ struct NormalizeRows: KernelTemplate {
     guard case .normalization(let w) = workload, w.x.element.isFloat, !NormalizationSpace(w).isAcross else {
       return nil
     }
-    return KnobSpace([("vectors", [1, 2, 4, 8])])
+    return KnobSpace([("vectors", [1, 2, 4, 8]), ("prefetch", [0, 1])])
   }
 
+  /// Tensors that a core's cache holds are taken to be there.
   func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
     guard case .normalization(let w) = workload else { preconditionFailure("a normalization") }
-    return ["vectors": w.x.element == .float64 ? 2 : 4]
+    let bytes = w.x.shape.reduce(w.x.element.byteCount) { min(1 << 40, $0 * max(1, $1.estimate)) }
+    return ["vectors": w.x.element == .float64 ? 2 : 4, "prefetch": bytes > machine.cacheBytes[1] ? 1 : 0]
   }
 
   func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
     guard case .normalization(let w) = workload else { preconditionFailure("a normalization") }
-    return RowsProgram(NormalizationSpace(w), knobs["vectors"], machine).build()
+    return RowsProgram(NormalizationSpace(w), knobs, machine).build()
   }
 }
 
@@ -69,13 +73,15 @@ private struct RowsProgram {
   let x: TileBuffer
   let epilogue: EpilogueBuffers
   let element: ElementType
+  let fetches: Bool
 
-  init(_ space: NormalizationSpace, _ vectors: Int, _ machine: Machine) {
+  init(_ space: NormalizationSpace, _ knobs: Knobs, _ machine: Machine) {
     self.space = space
     let length = space.loops.shape.last!.constant ?? .max
     lanes = machine.lanes
     // Short rows would leave wide vectors empty.
-    self.vectors = max(1, min(vectors, length / machine.lanes))
+    vectors = max(1, min(knobs["vectors"], length / machine.lanes))
+    fetches = knobs["prefetch"] == 1
     element = space.element
     b = TileBuilder("normalize")
     (x, epilogue) = space.buffers(b)
@@ -129,6 +135,17 @@ private struct RowsProgram {
     }
   }
 
+  /// Brings the next row's elements and this row's results nearer, while there is something to compute.
+  private func fetch(_ row: [Tile], _ outer: [Tile], _ strip: Strip) {
+    guard fetches, let last = row.last else { return }
+    let size = b.size(space.loops.shape[space.rows.upperBound - 1])
+    let next = row.dropLast() + [(last + 1).minimum(size - 1)]
+    for (buffer, row) in [(x, Array(next)), (epilogue.output, row)] {
+      let line = max(1, 64 / buffer.type.element.byteCount)
+      for place in stride(from: 0, to: strip.count, by: line) { buffer.prefetch(row + outer + [strip.start + place]) }
+    }
+  }
+
   private func store(_ value: Tile, _ row: [Tile], _ outer: [Tile], _ strip: Strip) {
     epilogue.store(value, (row + outer).map { .at($0) } + [strip.index(0)], limits: [strip.limit], in: b)
   }
@@ -138,13 +155,17 @@ private struct RowsProgram {
   private func softmax(_ row: [Tile], isLogarithm: Bool) {
     let largest = reduce(.maximum) { load(row, $0, $1) }
     if isLogarithm {
-      let sum = reduce(.sum) { (load(row, $0, $1) - largest).unary(.exp) }
+      let sum = reduce(.sum) { outer, strip in
+        fetch(row, outer, strip)
+        return (load(row, outer, strip) - largest).unary(.exp)
+      }
       let shift = largest + sum.unary(.log)
       forStrips { store(load(row, $0, $1) - shift, row, $0, $1) }
       return
     }
     let terms = b.allocate(BufferType(element, elements.map { space.loops.shape[$0] }, space: .local))
     let sum = reduce(.sum) { outer, strip in
+      fetch(row, outer, strip)
       let term = (load(row, outer, strip) - largest).unary(.exp)
       terms.store(term, outer.map { .at($0) } + [strip.index(0)], limits: [strip.limit])
       return term
@@ -164,6 +185,7 @@ private struct RowsProgram {
       return mean.map { value - $0 } ?? value
     }
     let squares = reduce(.sum) { outer, strip in
+      fetch(row, outer, strip)
       let value = centred(outer, strip)
       return value * value
     }

@@ -129,7 +129,10 @@ extension Planner {
     guard x.element == .float32, w.element == .float32 else { return false }
     let weights = w.shape
     let isNarrow = (weights[0].constant ?? .max) / op.groups <= (op.groups > 1 ? lanes : lanes / 2)
-    return (isNarrow || op.isProduct(weights)) && transpose == .toChannelsLast(rank: weights.count)
+    // A result is then soon computed, and writing it a second time is what would take long.
+    let depth = weights.dropFirst().product.constant ?? .max
+    let isShallow = depth <= 160 && weights.count > 3 && weights.dropFirst(2).product.constant! <= 121
+    return (isNarrow || isShallow || op.isProduct(weights)) && transpose == .toChannelsLast(rank: weights.count)
   }
 
   func pieces(of whole: Placement, _ op: Concat, _ operands: [ValueID]) -> [Placement] {
