@@ -30,12 +30,22 @@ private func checkReduction(
   @Test func pieces() throws {
     try checkReduction(.sum, View(.float32, [100_003]), [0])
     try checkReduction(
-      .sum, View(.float32, [3, .symbol("n")]), [0, 1], sizes: ["n": 5000], knobs: [["vectors": 4, "pieces": 16]])
+      .sum, View(.float32, [3, .symbol("n")]), [0, 1], sizes: ["n": 5000],
+      knobs: [["vectors": 4, "pieces": 16, "rows": 1]])
     try checkReduction(
       .maximum, View(.float32, [2, 60, 7, 50], strides: [100_000, 1000, 100, 1]), [1, 2, 3],
-      knobs: [["vectors": 2, "pieces": 16]])
+      knobs: [["vectors": 2, "pieces": 16, "rows": 4]])
     try checkReduction(.sum, View(.float32, [500, 70]), [0])
     try checkReduction(
-      .sum, View(.float32, [2, .symbol("n"), 33]), [1], sizes: ["n": 90], knobs: [["vectors": 2, "pieces": 16]])
+      .sum, View(.float32, [2, .symbol("n"), 33]), [1], sizes: ["n": 90],
+      knobs: [["vectors": 2, "pieces": 16, "rows": 8]])
+  }
+
+  /// Results that wait in local memory: widths about a block's, rows that are no multiple of what is joined at a time.
+  @Test(arguments: [127, 1024, 1025, 2100]) func rowsTogether(width: Int) throws {
+    let knobs: [Knobs] = [["vectors": 4, "pieces": 1, "rows": 8], ["vectors": 2, "pieces": 4, "rows": 4]]
+    try checkReduction(.sum, View(.float32, [37, Dim(width)]), [0], knobs: knobs)
+    try checkReduction(.maximum, View(.float32, [19, .symbol("n")]), [0], sizes: ["n": width], knobs: knobs)
+    try checkReduction(.sum, View(.float32, [2, .symbol("n"), Dim(width)]), [1], sizes: ["n": 5], knobs: knobs)
   }
 }
