@@ -27,9 +27,7 @@ struct InnerProduct: KernelTemplate {
     let most = max(1, (machine.vectorRegisters - 4) / w.outputsPerGroup)
     let positions = [1, 2, 3, 4, 6, 8].last { $0 <= most }!
     let (tileH, tileW) = PatchRectangles.size(for: w, rows: positions, on: machine)
-    return [
-      "positions": positions, "tileH": tileH, "tileW": tileW, "unroll": 2,
-    ]
+    return ["positions": positions, "tileH": tileH, "tileW": tileW, "unroll": 2]
   }
 
   /// Panels of channels whose rows are taps, then outputs.

@@ -5,10 +5,11 @@ import TileIR
 /// positions of a row side by side.
 ///
 /// For the convolutions that channels last serves badly: few output channels in a group, so that vectors of channels
-/// stay half empty, or one (depthwise) on tensors that lie with channels first and would have to be copied twice. Vectors
-/// run along the row, weights are broadcast. A task copies the part of x that it needs to local memory, with its border
-/// of zeros and each residue of the columns modulo the stride by itself: then every tap's vector is one load, wherever
-/// it begins, and nothing is masked. The taps of a plane are written out, so that rows of a tile share loads.
+/// stay half empty, or one (depthwise) on tensors that lie with channels first and would have to be copied twice, or few
+/// inputs to sum over, so that a result is sooner computed than copied. Vectors run along the row, weights are broadcast.
+/// A task copies the part of x that it needs to local memory, with its border of zeros and each residue of the columns
+/// modulo the stride by itself: then every tap's vector is one load, wherever it begins, and nothing is masked. The taps
+/// of a plane are written out, so that rows of a tile share loads.
 struct RowConvolution: KernelTemplate {
   let name = "convolution.rows"
 

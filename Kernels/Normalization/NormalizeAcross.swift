@@ -42,7 +42,7 @@ private struct AcrossProgram {
     let (outer, inner) = (space.rows.dropLast().map { shape[$0] }, shape[space.rows.upperBound - 1])
     let innerSize = b.size(inner)
     let block = 16 * lanes
-    let length = space.elements.reduce(1) { min(1 << 30, $0 * max(1, shape[$1].estimate)) }
+    let length = shape[space.elements].estimatedCount
     let work = max(1, min(inner.estimate, block) * length * 4)
     b.parallel(outer.map { b.size($0) } + [innerSize.ceilDivided(by: block)], grain: max(1, 24_576 / work)) { indices in
       let begin = indices[outer.count] * block

@@ -26,7 +26,7 @@ struct NormalizePieces: KernelTemplate {
     }
     let space = NormalizationSpace(w)
     let shape = space.elements.map { space.loops.shape[$0] }
-    let length = shape.reduce(1) { min(1 << 40, $0 * max(1, $1.estimate)) }
+    let length = shape.estimatedCount
     // What is cut is the innermost dimension: a short one makes pieces that are not worth it.
     guard !space.isAcross, length >= Self.smallestRow, shape.last!.estimate >= 256,
       space.loops.views[0].strides.last == 1

@@ -21,7 +21,7 @@ struct NormalizeRows: KernelTemplate {
   /// Tensors that a core's cache holds are taken to be there.
   func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
     guard case .normalization(let w) = workload else { preconditionFailure("a normalization") }
-    let bytes = w.x.shape.reduce(w.x.element.byteCount) { min(1 << 40, $0 * max(1, $1.estimate)) }
+    let bytes = w.x.shape.estimatedCount * w.x.element.byteCount
     return ["vectors": w.x.element == .float64 ? 2 : 4, "prefetch": bytes > machine.cacheBytes[1] ? 1 : 0]
   }
 
@@ -91,7 +91,7 @@ private struct RowsProgram {
 
   func build() -> TileProgram {
     let shape = space.loops.shape
-    let work = elements.reduce(1) { min(1 << 30, $0 * max(1, shape[$1].estimate)) } * (isSoftmax ? 8 : 2)
+    let work = shape[elements].estimatedCount * (isSoftmax ? 8 : 2)
     b.parallel(space.rows.map { b.size(shape[$0]) }, grain: max(1, 24_576 / work)) { row in
       switch space.w.kind {
       case .softmax: softmax(row, isLogarithm: false)
@@ -139,8 +139,8 @@ private struct RowsProgram {
   private func fetch(_ row: [Tile], _ outer: [Tile], _ strip: Strip) {
     guard fetches, let last = row.last else { return }
     let size = b.size(space.loops.shape[space.rows.upperBound - 1])
-    let next = row.dropLast() + [(last + 1).minimum(size - 1)]
-    for (buffer, row) in [(x, Array(next)), (epilogue.output, row)] {
+    let next = Array(row.dropLast()) + [(last + 1).minimum(size - 1)]
+    for (buffer, row) in [(x, next), (epilogue.output, row)] {
       let line = max(1, 64 / buffer.type.element.byteCount)
       for place in stride(from: 0, to: strip.count, by: line) { buffer.prefetch(row + outer + [strip.start + place]) }
     }

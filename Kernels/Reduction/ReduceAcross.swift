@@ -26,7 +26,7 @@ struct ReduceAcross: KernelTemplate {
     let isShared = space.resultCount / max(1, inner) * blocks.count >= 16
     let pieces =
       isShared || work < 1 << 9
-      ? 1 : max(1, min(16, space.length / max(1, 4 * rows), space.length * space.resultCount >> 15))
+      ? 1 : max(1, min(16, space.length / (4 * rows), space.length * space.resultCount >> 15))
     return ["vectors": vectors, "pieces": pieces, "rows": rows]
   }
 
@@ -104,8 +104,7 @@ private struct AcrossReduction {
       reduce(
         kept, span(indices[outer.count + 1], innerSize), from: begin, to: (begin + step).minimum(cut)
       ) { sum, strip in
-        scratch.store(
-          sum, ([indices[0]] + kept).map { .at($0) } + [strip.index(0)], limits: [strip.limit])
+        scratch.store(sum, ([indices[0]] + kept).map { .at($0) } + [strip.index(0)], limits: [strip.limit])
       }
     }
     b.parallel(outer + [blocks], grain: max(1, 24_576 / (block * pieces))) { indices in
@@ -149,11 +148,11 @@ private struct AcrossReduction {
     let sums = b.allocate(BufferType(space.element, [Dim(block)], space: .local))
     func place(_ strip: Strip) -> [TileBuffer.Index] { [.span(strip.start - columns.begin, 0)] }
     func forStrips(_ body: (Strip) -> Void) { b.strips(columns, lanes: lanes, vectors: vectors, body) }
-    func join(_ outer: [Tile], from begin: Tile, to end: Tile) {
+    func joinRows(_ outer: [Tile], from begin: Tile, to end: Tile) {
       func add(_ count: Int, at row: Tile) {
         forStrips { strip in
           let sum = sums.load(place(strip), shape: [strip.count])
-          sums.store((0..<count).reduce(sum) { self.join($0, kept, strip, outer + [row + $1]) }, place(strip))
+          sums.store((0..<count).reduce(sum) { join($0, kept, strip, outer + [row + $1]) }, place(strip))
         }
       }
       let whole = begin + (end - begin) / rows * rows
@@ -162,11 +161,11 @@ private struct AcrossReduction {
     }
     forStrips { sums.store(start($0), place($0)) }
     if space.reduced.count == 1 {
-      join([], from: begin, to: end)
+      joinRows([], from: begin, to: end)
     } else {
       b.loop(from: begin, to: end) { first in
         b.nested(space.reducedShape.dropFirst().dropLast().map { b.size($0) }) { rest in
-          join([first] + rest, from: b.index(0), to: b.size(space.reducedShape.last!))
+          joinRows([first] + rest, from: b.index(0), to: b.size(space.reducedShape.last!))
         }
       }
     }

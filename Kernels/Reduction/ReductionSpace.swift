@@ -30,9 +30,9 @@ struct ReductionSpace {
   var element: ElementType { w.prologue.resultType.accumulator }
 
   /// Elements of x that one result is made of, as far as known.
-  var length: Int { reducedShape.reduce(1) { min(1 << 40, $0 * max(1, $1.estimate)) } }
+  var length: Int { reducedShape.estimatedCount }
   /// Results, as far as known.
-  var resultCount: Int { keptShape.reduce(1) { min(1 << 40, $0 * max(1, $1.estimate)) } }
+  var resultCount: Int { keptShape.estimatedCount }
 }
 
 /// What the programs of reductions have in common.

@@ -86,6 +86,11 @@ extension Dim {
   public var estimate: Int { constant ?? 256 }
 }
 
+extension Sequence where Element == Dim {
+  /// Elements, by estimate where a size is not known: at least 1 and at most 2⁴⁰, which can still be multiplied.
+  var estimatedCount: Int { reduce(1) { Swift.min(1 << 40, $0 * Swift.max(1, $1.estimate)) } }
+}
+
 extension View {
   /// The dimensions in another order.
   public func permuted(_ order: [Int]) -> View {

@@ -116,7 +116,8 @@ extension Planner {
 
   /// Whether the kernel that computes `value` with channels last had better write it with channels first, as it is read
   /// once, through a transpose: a convolution whose input lies with channels first, and that is a product which can be
-  /// taken either way round, or has groups too narrow to fill vectors with channels.
+  /// taken either way round, or has groups too narrow to fill vectors with channels, or sums so little for a result that
+  /// writing results twice would take longest (images; 121 taps are what `convolution.rows` takes).
   private func isWrittenByRows(_ value: ValueID) -> Bool {
     guard uses[value.index].count == 1, !graph.outputs.contains(where: { $0.value == value }),
       let producer = graph.producer(value)
@@ -129,9 +130,8 @@ extension Planner {
     guard x.element == .float32, w.element == .float32 else { return false }
     let weights = w.shape
     let isNarrow = (weights[0].constant ?? .max) / op.groups <= (op.groups > 1 ? lanes : lanes / 2)
-    // A result is then soon computed, and writing it a second time is what would take long.
-    let depth = weights.dropFirst().product.constant ?? .max
-    let isShallow = depth <= 160 && weights.count > 3 && weights.dropFirst(2).product.constant! <= 121
+    let (depth, taps) = (weights.dropFirst().product.constant, weights.dropFirst(2).product.constant)
+    let isShallow = weights.count > 3 && depth ?? .max <= 160 && taps ?? .max <= 121
     return (isNarrow || isShallow || op.isProduct(weights)) && transpose == .toChannelsLast(rank: weights.count)
   }
 
