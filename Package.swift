@@ -77,7 +77,8 @@ let package = Package(
       name: "ONNXImportTests", dependencies: ["ONNXImport", "GraphIR", "TensorTypes"], exclude: ["Examples"],
       swiftSettings: settings),
     .target(
-      name: "KernelTesting", dependencies: ["Kernels", "TileIR", "LLVMBackend", "TensorTypes", "TesseraABI"],
+      name: "KernelTesting",
+      dependencies: ["Kernels", "TileIR", "LLVMBackend", "TensorTypes", "TesseraABI", "TesseraRuntime"],
       path: "Tests/KernelTesting", swiftSettings: settings),
     .testTarget(
       name: "KernelsTests", dependencies: ["Kernels", "KernelTesting", "TileIR", "LLVMBackend", "TensorTypes"],

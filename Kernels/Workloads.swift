@@ -100,17 +100,21 @@ public struct ConvolutionWorkload: Hashable, Sendable, Codable {
   public var w: View
   /// Whether `w` is a constant, so that it may be packed at compile time.
   public var wIsConstant: Bool
+  /// No number of a constant i8 `w` is larger in size, where that is known to be 64.
+  public var wLimit: Int?
   public var strides: [Int]
   public var dilations: [Int]
   /// May be negative. How much there is behind, the output's sizes say.
   public var padsBefore: [Int]
+  /// What lies around x, nil for 0. Only for integers.
+  public var border: Int?
   public var groups: Int
   /// Dimensions n, space…, output channel.
   public var epilogue: Epilogue
 
   public init(
-    x: View, w: View, wIsConstant: Bool, strides: [Int], dilations: [Int], padsBefore: [Int], groups: Int,
-    epilogue: Epilogue
+    x: View, w: View, wIsConstant: Bool, wLimit: Int? = nil, strides: [Int], dilations: [Int], padsBefore: [Int],
+    border: Int? = nil, groups: Int, epilogue: Epilogue
   ) {
     self.x = x
     self.w = w
@@ -118,6 +122,7 @@ public struct ConvolutionWorkload: Hashable, Sendable, Codable {
     self.strides = strides
     self.dilations = dilations
     self.padsBefore = padsBefore
+    (self.wLimit, self.border) = (wLimit, border)
     self.groups = groups
     self.epilogue = epilogue
   }

@@ -6,8 +6,8 @@ import TileIR
 /// Matrix multiplication whose a is never formed (Chetlur et al., cuDNN, 2014). A task takes a rectangle of output
 /// positions and a range of output channels; rows of a are addresses in its patch (`PatchRectangles`).
 ///
-/// Narrow integers are summed in i32: the patch then holds words of two channels each, centred on zero as the image is,
-/// and a register tile adds two products a step (see `IntegerMatmul`).
+/// Narrow integers are summed in i32: the patch then holds words of two or four channels each, and a register tile adds as
+/// many products a step (see `IntegerMatmul`).
 struct ImplicitGEMM: KernelTemplate {
   let name = "convolution.implicit_gemm"
 
@@ -53,17 +53,18 @@ struct ImplicitGEMM: KernelTemplate {
 
   func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?] {
     guard case .convolution(let w) = workload else { preconditionFailure("a convolution") }
-    return [nil, w.wIsConstant ? panels(w, knobs) : nil] + w.epilogue.operands.map { _ in nil }
+    return [nil, w.wIsConstant ? panels(w, knobs, machine) : nil] + w.epilogue.operands.map { _ in nil }
   }
 
   func scratch(for workload: Workload, knobs: Knobs, on machine: Machine) -> [TensorType] {
     guard case .convolution(let w) = workload else { preconditionFailure("a convolution") }
-    return w.wIsConstant ? [] : [panels(w, knobs).packed]
+    return w.wIsConstant ? [] : [panels(w, knobs, machine).packed]
   }
 
-  fileprivate func panels(_ w: ConvolutionWorkload, _ knobs: Knobs) -> WeightPacking {
-    WeightPacking(
-      source: w.w, width: knobs["nr"], element: w.widens ? .int16 : .float32, group: w.widens ? 2 : 1)
+  fileprivate func panels(_ w: ConvolutionWorkload, _ knobs: Knobs, _ machine: Machine) -> WeightPacking {
+    let parts = w.parts(on: machine)
+    return WeightPacking(
+      source: w.w, width: knobs["nr"], element: parts?.elements.b ?? .float32, group: parts?.count ?? 1)
   }
 
   /// Two multiplications of vectors a cycle, most of the time; copying the patch comes to some loads and stores for each
@@ -111,17 +112,25 @@ extension ConvolutionWorkload {
 
 extension ConvolutionWorkload {
   /// What a core has of the memory's bandwidth for weights.
-  static let bytesPerCycle = 2.0
+  static let bytesPerCycle = 3.0
 
   /// Whether products of narrow integers are summed in i32.
   var widens: Bool {
     epilogue.expression.inputTypes[0] == .int32 && x.element.isNarrowInteger && w.element.isNarrowInteger
   }
 
-  /// Steps of k that a tap of one position has: its channels, or words of two.
-  var steps: Int {
-    let channels = w.shape[w.rank - 2].constant!
-    return widens ? (channels + 1) / 2 : channels
+  /// What words of channels hold; nil for floats, which lie singly.
+  func parts(on machine: Machine) -> WordParts? {
+    guard widens else { return nil }
+    guard wIsConstant, x.element == .uint8, w.element == .int8 else { return .i16x2 }
+    if machine.wordDots.contains(.u8i8x4) { return .u8i8x4 }
+    return wLimit == 64 ? .u8i7x4 : .i16x2
+  }
+
+  /// Steps of k that a tap of one position has: its channels, or words of them.
+  func steps(on machine: Machine) -> Int {
+    let (channels, count) = (w.shape[w.rank - 2].constant!, parts(on: machine)?.count ?? 1)
+    return (channels + count - 1) / count
   }
 
   /// Output positions: how many, or a guess.
@@ -159,6 +168,9 @@ private struct ConvolutionProgram {
   /// Output channels of a group.
   let outputs: Int
   let taps: [Int]
+  /// What a word of the patch holds, if it holds words, and how many steps of k a tap has.
+  let parts: WordParts?
+  let steps: Int
 
   init(_ w: ConvolutionWorkload, _ knobs: Knobs, _ machine: Machine) {
     self.w = w
@@ -169,12 +181,13 @@ private struct ConvolutionProgram {
     unroll = knobs["unroll"]
     prefetchBlocks = knobs["prefetch"]
     (outputs, taps) = (w.outputsPerGroup, w.taps)
+    (parts, steps) = (w.parts(on: machine), w.steps(on: machine))
     b = TileBuilder("convolution")
     let x = b.parameter("x", .input, w.x.buffer)
     // Channels, and the taps of a row where they are not spread out, lie side by side both in a patch and in a panel.
-    let run = w.dilations[2] == 1 ? w.taps[2] * w.steps : w.steps
+    let run = w.dilations[2] == 1 ? w.taps[2] * steps : steps
     patches = PatchRectangles(w, machine, tileH: tileH, tileW: tileW, rows: mr, run: run, x: x, in: b)
-    packing = ImplicitGEMM().panels(w, knobs)
+    packing = ImplicitGEMM().panels(w, knobs, machine)
     let packed = BufferType(packing.element, packing.packed.shape)
     weights = b.parameter("w", .input, w.wIsConstant ? packed : packing.source.buffer)
     (operands, y) = b.parameters(w.epilogue)
@@ -192,7 +205,7 @@ private struct ConvolutionProgram {
   }
 
   private var run: Int { patches.run }
-  private var runs: Int { taps.reduce(1, *) * w.steps / run }
+  private var runs: Int { taps.reduce(1, *) * steps / run }
   /// Runs taken at a time, so that their part of a panel stays in the level-2 cache beside the patch.
   private var runsPerPiece: Int { min(runs, max(1, machine.cacheBytes[1] / 4 / (run * nr * 4))) }
 
@@ -253,15 +266,15 @@ private struct ConvolutionProgram {
       panels: panels, matrix: task.rectangle.place.group, panel: (panel + 1).minimum(b.index((outputs - 1) / nr)),
       start: from * run,
       count: (to - from) * run, blocks: prefetchBlocks, block: i / mr)
-    let perRow = taps[2] * w.steps / run
+    let perRow = taps[2] * steps / run
     // One loop over runs; loops over each dimension would cost more than the divisions by constants.
     return b.loop(from: from, to: to, carrying: [initial]) { number, carried in
       let (line, tap) = (number / perRow, number % perRow)
       let rows = firstRow + patches.line(line)
-      let columns = firstColumn + tap * (w.dilations[2] * w.steps)
+      let columns = firstColumn + tap * (w.dilations[2] * steps)
       let start = number * run
       return [
-        b.accumulate(carried[0], to: b.index(run), unroll: unroll, of: w.widens ? .i16x2 : nil) { k in
+        b.accumulate(carried[0], to: b.index(run), unroll: unroll, of: parts) { k in
           prefetch.advance((number - from) * run + k, in: b)
           return task.rectangle.patch.load(
             [.gather(rows.reshape([mr]), 0), .gather(columns.reshape([mr]), 0), .at(k)], shape: [mr, 1])

@@ -1,8 +1,8 @@
 import TensorTypes
 import TileIR
 
-/// Copies the part of an image that a rectangle of outputs needs into local memory, channels innermost, zeros where
-/// it reaches over the image's border. Narrow integers become words of two channels.
+/// Copies the part of an image that a rectangle of outputs needs into local memory, channels innermost, with the
+/// border's number where it reaches over the image's edge. Narrow integers become words of two or four channels.
 struct PatchCopy {
   /// With three space dimensions.
   let w: ConvolutionWorkload
@@ -13,6 +13,8 @@ struct PatchCopy {
   let x: TileBuffer
   private var channels: Int { w.channelsPerGroup }
   private var taps: [Int] { w.taps }
+  private var parts: WordParts? { w.parts(on: machine) }
+  private var steps: Int { w.steps(on: machine) }
 
   /// - Parameters:
   ///   - patch: `[taps[0] · patchHeight, patchWidth · channels, at least channels]`, the last dimension stepping like the
@@ -56,16 +58,16 @@ struct PatchCopy {
     let lanes = machine.lanes
     if isChannelsInnermost {
       b.loop(to: count) { i in
-        vectors(of: w.steps) { c, length in
-          let tile = steps(length, c) { c, length, limit in
+        vectors(of: steps) { c, length in
+          let tile = load(length, c) { c, length, limit in
             x.load(outer + [.at(from + i), .span(firstChannel + c, 0)], shape: [length], limits: [limit])
           }
-          patch.store(tile, [.at(line), .span((to + i) * w.steps + c, 0), .at(b.index(0))])
+          patch.store(tile, [.at(line), .span((to + i) * steps + c, 0), .at(b.index(0))])
         }
       }
       return
     }
-    if w.widens { return rowOfWords(patch, line, to, outer, from, count: count, firstChannel) }
+    if let parts { return rowOfWords(parts, patch, line, to, outer, from, count: count, firstChannel) }
     // Another layout: squares of some channels by some positions of the row, transposed in registers.
     func square(_ i: Tile, _ c: Tile, rows: Tile?, channels left: Tile?) {
       let tile = x.load(
@@ -84,21 +86,22 @@ struct PatchCopy {
     b.when(whole.less(count)) { squares(whole, rows: count - whole) }
   }
 
-  /// The same where two channels that lie apart are a word: vectors along the row, a word at a time.
+  /// The same where channels that lie apart make a word: vectors along the row, a word at a time.
   private func rowOfWords(
-    _ patch: TileBuffer, _ line: Tile, _ to: Tile, _ outer: [TileBuffer.Index], _ from: Tile, count: Tile,
+    _ parts: WordParts, _ patch: TileBuffer, _ line: Tile, _ to: Tile, _ outer: [TileBuffer.Index], _ from: Tile,
+    count: Tile,
     _ firstChannel: Tile
   ) {
     let lanes = machine.lanes
     let whole = count / lanes * lanes
-    b.loop(to: b.index(w.steps)) { c in
+    b.loop(to: b.index(steps)) { c in
       func move(_ i: Tile, limit: Tile?) {
         func row(_ channel: Tile) -> Tile {
           x.load(outer + [.span(from + i, 0), .at(firstChannel + channel)], shape: [lanes], limits: [limit])
         }
         patch.store(
-          words(c, row),
-          [.at(line), .span((to + i) * w.steps + c, 0, step: w.steps), .at(b.index(0))], limits: [limit])
+          words(parts, c, row),
+          [.at(line), .span((to + i) * steps + c, 0, step: steps), .at(b.index(0))], limits: [limit])
       }
       b.loop(to: whole, step: lanes) { move($0, limit: nil) }
       b.when(whole.less(count)) { move(whole, limit: count - whole) }
@@ -107,29 +110,44 @@ struct PatchCopy {
 
   private func clear(_ patch: TileBuffer, _ line: Tile, from: Tile, count: Tile) {
     b.loop(to: count) { i in
-      vectors(of: w.steps) { c, length in
+      vectors(of: steps) { c, length in
         patch.store(
-          b.constant(0, patch.type.element, [length]), [.at(line), .span((from + i) * w.steps + c, 0), .at(b.index(0))])
+          b.constant(.integer(border), patch.type.element, [length]),
+          [.at(line), .span((from + i) * steps + c, 0), .at(b.index(0))])
       }
     }
   }
 
-  /// `count` steps of k from number `first` on, of channels side by side.
-  private func steps(_ count: Int, _ first: Int, _ load: (Int, Int, Tile?) -> Tile) -> Tile {
-    if !w.widens { return load(first, count, nil) }
-    let limit = 2 * (first + count) > channels ? b.index(channels - 2 * first) : nil
-    return load(2 * first, 2 * count, limit).cast(.int16).bitcast(.int32)
+  /// A step of k around the image.
+  private var border: Int64 {
+    guard let parts, let border = w.border else { return 0 }
+    let bits = 32 / parts.count
+    let part = UInt32(truncatingIfNeeded: border) & (1 << UInt32(bits) - 1)
+    return Int64(Int32(bitPattern: (0..<parts.count).reduce(0) { word, _ in word << UInt32(bits) | part }))
   }
 
-  /// The words of two channels, from 2 · `step` on, of which the second may be missing.
-  private func words(_ step: Tile, _ row: (Tile) -> Tile) -> Tile {
-    let first = step * 2
-    let low = row(first).cast(.int32)
-    let mask = b.constant(0xFFFF, .int32, low.shape)
-    // In place of a channel past the last one the last is read, and thrown away.
-    let second = row((first + 1).minimum(b.index(channels - 1))).cast(.int32)
-    let high = (first + 1).less(b.index(channels)).select(second, b.constant(0, .int32, low.shape))
-    return low.binary(.and, mask).binary(.or, high.binary(.shiftLeft, b.constant(16, .int32, low.shape)))
+  /// `count` steps of k from number `first` on, of channels side by side.
+  private func load(_ count: Int, _ first: Int, _ numbers: (Int, Int, Tile?) -> Tile) -> Tile {
+    guard let parts else { return numbers(first, count, nil) }
+    let limit = parts.count * (first + count) > channels ? b.index(channels - parts.count * first) : nil
+    return numbers(parts.count * first, parts.count * count, limit).cast(parts.elements.a).bitcast(.int32)
+  }
+
+  /// The words of the channels from `parts.count · step` on, of which the last may be missing.
+  private func words(_ parts: WordParts, _ step: Tile, _ row: (Tile) -> Tile) -> Tile {
+    let (first, bits) = (step * parts.count, 32 / parts.count)
+    return (1..<parts.count).reduce(part(row(first), bits)) { word, j in
+      // In place of a channel past the last one the last is read, and thrown away.
+      let number = row((first + j).minimum(b.index(channels - 1)))
+      let nothing = b.constant(0, .int32, number.shape)
+      let low = (first + j).less(b.index(channels)).select(part(number, bits), nothing)
+      return word.binary(.or, low.binary(.shiftLeft, b.constant(.integer(Int64(j * bits)), .int32, number.shape)))
+    }
+  }
+
+  /// The lowest bits of each number, in a word.
+  private func part(_ numbers: Tile, _ bits: Int) -> Tile {
+    numbers.cast(.int32).binary(.and, b.constant(.integer(1 << Int64(bits) - 1), .int32, numbers.shape))
   }
 
   /// Pieces of a row of channels: long ones, then what is left.

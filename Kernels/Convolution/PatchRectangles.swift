@@ -34,7 +34,7 @@ struct PatchRectangles {
     func fits(_ h: Int, _ width: Int) -> Bool {
       let ph = (h - 1) * w.strides[1] + (w.taps[1] - 1) * w.dilations[1] + 1
       let pw = (width - 1) * w.strides[2] + (w.taps[2] - 1) * w.dilations[2] + 1
-      return ph * pw * w.steps * w.taps[0] <= budget
+      return ph * pw * w.steps(on: machine) * w.taps[0] <= budget
     }
     /// A part of `size`, none over `most`, that register tiles fill well where each holds `positions` times it.
     func cut(_ size: Int?, into most: Int, positions: Int) -> Int {
@@ -54,7 +54,7 @@ struct PatchRectangles {
     return (cut(size.h, into: (1...16).last { fits($0, tileW) } ?? 1, positions: tileW), tileW)
   }
 
-  /// What a step of k takes in the patch: a channel, or a word of two.
+  /// What a step of k takes in the patch: a channel, or a word of channels.
   var element: ElementType { w.widens ? .int32 : .float32 }
   private var patchHeight: Int { (tileH - 1) * w.strides[1] + (w.taps[1] - 1) * w.dilations[1] + 1 }
   private var patchWidth: Int { (tileW - 1) * w.strides[2] + (w.taps[2] - 1) * w.dilations[2] + 1 }
@@ -93,7 +93,7 @@ struct PatchRectangles {
     let shape = w.epilogue.output.shape
     let height = (b.size(shape[2]) - place.h).minimum(b.index(tileH))
     let width = (b.size(shape[3]) - place.v).minimum(b.index(tileW))
-    let rowLength = Dim(patchWidth * w.steps)
+    let rowLength = Dim(patchWidth * w.steps(on: machine))
     let patch = b.allocate(
       BufferType(
         element, [Dim(w.taps[0] * patchHeight), rowLength, Dim(run)], strides: [rowLength, 1, 1], space: .local))
@@ -130,7 +130,7 @@ struct PatchRectangles {
   /// Where the windows of the positions from i on begin in the patch: rows, and elements of the row.
   func start(_ rectangle: Rectangle, _ i: Tile) -> (rows: Tile, columns: Tile) {
     let (row, place) = look(rectangle, i)
-    return (row * w.strides[1], place * (w.strides[2] * w.steps))
+    return (row * w.strides[1], place * (w.strides[2] * w.steps(on: machine)))
   }
 
   /// How many rows of the patch a line of taps, numbered through along d and h, lies below the first.

@@ -39,7 +39,8 @@ struct RowConvolution: KernelTemplate {
     let (height, width) = (w.epilogue.output.shape[2].constant, w.epilogue.output.shape[3].constant ?? 256)
     let sums = machine.vectorRegisters - 4
     let fitting = max(1, (width + machine.lanes - 1) / machine.lanes)
-    let mostVectors = outputs == 1 ? 1 : max(1, min(3, sums / outputs, fitting))
+    // Of one output four rows' sums and x's vectors under them are what registers hold, twice if there are 32.
+    let mostVectors = outputs == 1 ? min(sums / 12, fitting) : max(1, min(3, sums / outputs, fitting))
     // A vector that is left over is added to few sums at a time, which costs most where x is near.
     let even = w.channelsPerGroup > 16 ? nil : (1...mostVectors).last { $0 * outputs >= 8 && fitting % $0 == 0 }
     let vectors = even ?? mostVectors

@@ -8,6 +8,8 @@ import TileIR
 /// with `U = G w Gᵀ` made at compile time: 2.25 (F(2×2)) or 4 (F(4×4)) times fewer multiplications than the direct
 /// sum. A task takes a block of tiles and a range of output channels; V stays in local memory, for each of the points
 /// `p` a matrix [tiles, channels], and some panels of M at a time. Error: see `WinogradTransform`.
+///
+/// Dilated by δ, positions of one residue modulo δ take part in nothing but each other's results: a tile holds such, δ apart.
 struct Winograd: KernelTemplate {
   let name = "convolution.winograd"
 
@@ -17,8 +19,9 @@ struct Winograd: KernelTemplate {
     else { return nil }
     let w = given.withThreeDimensions
     let taps = w.taps
-    guard taps[2] == 3, taps[1] == 3 || taps[1] == 1, w.strides[1...] == [1, 1], w.dilations[2] == 1,
-      taps[1] == 1 || w.dilations[1] == 1, w.channelsPerGroup >= machine.lanes, w.outputsPerGroup >= machine.lanes
+    guard taps[2] == 3, taps[1] == 3 || taps[1] == 1, w.strides[1...] == [1, 1],
+      w.dilations[1...].allSatisfy({ $0 <= Self.widestDilation }), w.channelsPerGroup >= machine.lanes,
+      w.outputsPerGroup >= machine.lanes
     else { return nil }
     let tiles = RegisterTile.choices(on: machine)
     return KnobSpace([
@@ -28,6 +31,9 @@ struct Winograd: KernelTemplate {
       ("prefetch", PanelPrefetch.choices),
     ]) { knobs in tiles.contains(RegisterTile(rows: knobs["mr"], columns: knobs["nr"])) }
   }
+
+  /// A tile's input, and what lies between, is copied where it reaches over the image's edge.
+  private static let widestDilation = 16
 
   /// Of F(2, 3) and F(4, 3) the one with the lower estimate.
   func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
@@ -72,6 +78,8 @@ struct WinogradShape {
   let outputs: (h: Int, w: Int)
   /// Inputs of a tile along h and w: as many points.
   let inputs: (h: Int, w: Int)
+  /// How far apart the positions of a tile lie along h and w.
+  let spacing: (h: Int, w: Int)
 
   init(_ w: ConvolutionWorkload, m: Int) {
     self.w = w
@@ -79,6 +87,7 @@ struct WinogradShape {
     let isFlat = w.taps[1] == 1
     outputs = (isFlat ? 1 : m, m)
     inputs = (isFlat ? 1 : transform.points, transform.points)
+    spacing = (isFlat ? 1 : w.dilations[1], w.dilations[2])
   }
 
   var points: Int { inputs.h * inputs.w }
@@ -88,7 +97,11 @@ struct WinogradShape {
   /// Tiles of all images: how many, or a guess.
   private var tiles: Int {
     let shape = w.epilogue.output.shape.map(\.estimate)
-    return shape[0] * shape[1] * ((shape[2] + outputs.h - 1) / outputs.h) * ((shape[3] + outputs.w - 1) / outputs.w)
+    func along(_ size: Int, _ outputs: Int, _ spacing: Int) -> Int {
+      let residue = (size + spacing - 1) / spacing
+      return spacing * ((residue + outputs - 1) / outputs)
+    }
+    return shape[0] * shape[1] * along(shape[2], outputs.h, spacing.h) * along(shape[3], outputs.w, spacing.w)
   }
 
   /// Cycles of one core: the products at their usual rate, the transforms by their instructions, the transformed
@@ -113,7 +126,7 @@ struct WinogradShape {
   /// As many tiles at a time as the level-2 cache holds V and a pass of M of, but enough that a weight fetched from
   /// further away is used often.
   func defaultKnobs(on machine: Machine) -> Knobs {
-    let register = RegisterTile.best(on: machine)
+    let register = RegisterTile.fitting(rows: tiles, columns: w.outputsPerGroup, streams: true, on: machine)
     let panels = (w.outputsPerGroup + register.columns - 1) / register.columns
     let bytesPerTile = points * 4 * (depth + register.columns)
     let inCache = machine.cacheBytes[1] * 6 / 10 / (bytesPerTile * register.rows)

@@ -44,8 +44,8 @@ struct WinogradProgram {
     (operands, y) = b.parameters(w.epilogue)
     let builder = b
     let sizes = w.epilogue.output.shape.map { builder.size($0) }
-    tilesHigh = sizes[2].ceilDivided(by: shape.outputs.h)
-    tilesWide = sizes[3].ceilDivided(by: shape.outputs.w)
+    tilesHigh = sizes[2].ceilDivided(by: shape.spacing.h).ceilDivided(by: shape.outputs.h) * shape.spacing.h
+    tilesWide = sizes[3].ceilDivided(by: shape.spacing.w).ceilDivided(by: shape.outputs.w) * shape.spacing.w
     tiles = sizes[0] * sizes[1] * (tilesHigh * tilesWide)
   }
 
@@ -74,8 +74,8 @@ struct WinogradProgram {
     let products = matrices(points, width: columnsPerPass)
     let patch = b.allocate(
       BufferType(
-        .float32, [Dim(w.taps[0] * shape.inputs.h), Dim(shape.inputs.w * channels), Dim(channels)],
-        strides: [Dim(shape.inputs.w * channels), 1, 1], space: .local))
+        .float32, [Dim(w.taps[0] * extent.h), Dim(extent.w * channels), Dim(channels)],
+        strides: [Dim(extent.w * channels), 1, 1], space: .local))
     let count = (tiles - first).minimum(b.index(tilesPerTask))
     // Whole register tiles: past the last tile that one is taken again.
     let rows = count.ceilDivided(by: mr) * mr
@@ -100,7 +100,18 @@ struct WinogradProgram {
     let (plane, row) = (line / tilesHigh, line % tilesHigh)
     let depth = b.size(w.epilogue.output.shape[1])
     return Place(
-      n: plane / depth, d: plane % depth, h: row * shape.outputs.h, w: column * shape.outputs.w)
+      n: plane / depth, d: plane % depth, h: first(row, shape.outputs.h, shape.spacing.h),
+      w: first(column, shape.outputs.w, shape.spacing.w))
+  }
+
+  /// A tile's first position along one dimension: residues take turns.
+  private func first(_ number: Tile, _ outputs: Int, _ spacing: Int) -> Tile {
+    spacing == 1 ? number * outputs : number / spacing * (outputs * spacing) + number % spacing
+  }
+
+  /// Inputs of a tile along h and w, with those between them.
+  private var extent: (h: Int, w: Int) {
+    ((shape.inputs.h - 1) * shape.spacing.h + 1, (shape.inputs.w - 1) * shape.spacing.w + 1)
   }
 
   // MARK: V = Bᵀ x B
@@ -111,7 +122,8 @@ struct WinogradProgram {
     let start = [
       place.d * w.strides[0] - w.padsBefore[0], place.h - w.padsBefore[1], place.w - w.padsBefore[2],
     ]
-    let extents = [(w.taps[0] - 1) * w.dilations[0] + 1, shape.inputs.h, shape.inputs.w]
+    let extents = [(w.taps[0] - 1) * w.dilations[0] + 1, extent.h, extent.w]
+    let (high, wide) = shape.spacing
     let firstChannel = group * channels
     let isInside = (0..<3).map { zero.lessEqual(start[$0]).and((start[$0] + extents[$0]).lessEqual(sizes[$0])) }
       .reduce(b.index(w.x.strides[4] == 1 ? 0 : 1).equal(zero)) { $0.and($1) }
@@ -119,21 +131,21 @@ struct WinogradProgram {
       transformInput(row: row, to: to) { tap, i, j, c, length in
         x.load(
           [
-            .at(place.n), .at(start[0] + tap * w.dilations[0]), .at(start[1] + i), .at(start[2] + j),
+            .at(place.n), .at(start[0] + tap * w.dilations[0]), .at(start[1] + i * high), .at(start[2] + j * wide),
             .span(firstChannel + c, 0),
           ], shape: [length])
       }
     } otherwise: {
       PatchCopy(
-        w: w, machine: machine, patchHeight: shape.inputs.h,
-        patchWidth: shape.inputs.w, b: b, x: x
+        w: w, machine: machine, patchHeight: extent.h,
+        patchWidth: extent.w, b: b, x: x
       )
       .copy(
-        to: patch, n: place.n, group: group, at: [place.d, place.h, place.w], height: b.index(shape.outputs.h),
-        width: b.index(shape.outputs.w))
+        to: patch, n: place.n, group: group, at: [place.d, place.h, place.w],
+        height: b.index((shape.outputs.h - 1) * high + 1), width: b.index((shape.outputs.w - 1) * wide + 1))
       transformInput(row: row, to: to) { tap, i, j, c, length in
         patch.load(
-          [.at(tap * shape.inputs.h + i), .span(c + j * channels, 0), .at(zero)], shape: [length])
+          [.at(tap * extent.h + i * high), .span(c + j * (wide * channels), 0), .at(zero)], shape: [length])
       }
     }
   }
@@ -229,9 +241,10 @@ struct WinogradProgram {
   /// Stores a tile's results `[h][w]`, those that lie within the image.
   private func store(_ results: [[Tile]], _ place: Place, column: Tile, limit: Tile?) {
     let (height, width) = (b.size(w.epilogue.output.shape[2]), b.size(w.epilogue.output.shape[3]))
+    let (high, wide) = shape.spacing
     func store(_ i: Int, _ j: Int) {
       let position = BlockPosition(
-        rows: [.at(place.n), .at(place.d), .at(place.h + i), .span(place.w + j, 0)], column: column)
+        rows: [.at(place.n), .at(place.d), .at(place.h + i * high), .span(place.w + j * wide, 0)], column: column)
       w.epilogue.store(
         results[i][j].reshape([1, machine.lanes]), to: y, operands, at: position, rowLimit: nil, columnLimit: limit,
         in: b)
@@ -239,12 +252,13 @@ struct WinogradProgram {
     func forAll(_ body: (Int, Int) -> Void) {
       for i in results.indices { for j in results[i].indices { body(i, j) } }
     }
-    let isWhole = (place.h + shape.outputs.h).lessEqual(height).and((place.w + shape.outputs.w).lessEqual(width))
+    let isWhole = (place.h + ((shape.outputs.h - 1) * high + 1)).lessEqual(height)
+      .and((place.w + ((shape.outputs.w - 1) * wide + 1)).lessEqual(width))
     b.when(isWhole) {
       forAll(store)
     } otherwise: {
       forAll { i, j in
-        b.when((place.h + i).less(height).and((place.w + j).less(width))) { store(i, j) }
+        b.when((place.h + i * high).less(height).and((place.w + j * wide).less(width))) { store(i, j) }
       }
     }
   }

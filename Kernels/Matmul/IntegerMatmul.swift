@@ -8,8 +8,9 @@ import TileIR
 /// exact that way: what was centred has 9 bits and a sign. a becomes words in blocks of rows by a phase before the
 /// product, b's panels are made at compile time if b is a constant.
 ///
-/// Where a is u8 and a constant b has 7 bits, as quantisers make it for machines like these, a word holds four steps as they
-/// are (`dot u8i7x4`): three instructions for 32 products instead of four.
+/// Where a is u8 and b a constant of i8, and the machine has the instruction (`vpdpbusd`), a word holds four steps as they are:
+/// twice the products. Where it has not, but b has 7 bits, as quantisers make it for such machines, words hold four as well
+/// (`dot u8i7x4`): three instructions for 32 products instead of four.
 ///
 /// A few rows are bound by reading b once: its panels then keep the numbers' own width, widened where they are used.
 struct IntegerMatmul: KernelTemplate {
@@ -32,11 +33,14 @@ struct IntegerMatmul: KernelTemplate {
     guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
     let (k, n) = (w.a.shape[2].constant ?? 1024, w.b.shape[2].constant ?? 1024)
     let m = w.a.shape[1].constant
-    let tile = RegisterTile.best(on: machine)
+    let isSkinny = m.map { $0 <= SkinnyMatmul.most.known } ?? false
+    let tile =
+      isSkinny
+      ? RegisterTile.best(on: machine) : .fitting(rows: m, columns: n, streams: false, on: machine)
     let panels = (n + tile.columns - 1) / tile.columns
     let blocks = (w.a.shape[1].estimate + tile.rows - 1) / tile.rows
     // Blocks of a in half of the level-2 cache while panels of b pass by.
-    let block = IntegerProgram.packedRows(tile.rows, machine) * k * 4 / w.parts.count
+    let block = IntegerProgram.packedRows(tile.rows, machine) * k * 4 / w.parts(on: machine).count
     var mc = max(1, min(64, machine.cacheBytes[1] / 2 / max(1, block), blocks))
     var nc = min(panels, 32)
     // At least eight tasks, so that a few workers finish together: first fewer rows, which cost only reading b again.
@@ -44,7 +48,6 @@ struct IntegerMatmul: KernelTemplate {
     while tasks() < 8, mc > 4 || nc > 2 {
       if mc > 4 { mc = (mc + 1) / 2 } else { nc = (nc + 1) / 2 }
     }
-    let isSkinny = m.map { $0 <= SkinnyMatmul.most.known } ?? false
     return [
       "mr": tile.rows, "nr": tile.columns, "mc": mc, "nc": nc, "unroll": 1,
       "bytes": isSkinny && w.bIsConstant ? w.b.element.byteCount : 2,
@@ -55,7 +58,7 @@ struct IntegerMatmul: KernelTemplate {
 
   func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?] {
     guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
-    return [nil, w.bIsConstant ? IntegerProgram.packing(w, knobs) : nil] + w.epilogue.operands.map { _ in nil }
+    return [nil, w.bIsConstant ? IntegerProgram.packing(w, knobs, machine) : nil] + w.epilogue.operands.map { _ in nil }
   }
 
   func scratch(for workload: Workload, knobs: Knobs, on machine: Machine) -> [TensorType] {
@@ -72,8 +75,10 @@ struct IntegerMatmul: KernelTemplate {
 
 extension MatmulWorkload {
   /// What words of k's steps hold.
-  var parts: WordParts {
-    bIsConstant && a.element == .uint8 && b.element == .int8 && bLimit == 64 ? .u8i7x4 : .i16x2
+  func parts(on machine: Machine) -> WordParts {
+    guard bIsConstant, a.element == .uint8, b.element == .int8 else { return .i16x2 }
+    if machine.wordDots.contains(.u8i8x4) { return .u8i8x4 }
+    return bLimit == 64 ? .u8i7x4 : .i16x2
   }
 
   /// Whether products of narrow integers are summed in i32.

@@ -27,10 +27,10 @@ struct IntegerProgram {
     self.knobs = knobs
     self.machine = machine
     (mr, nr) = (knobs["mr"], knobs["nr"])
-    parts = w.parts
+    parts = w.parts(on: machine)
     a = b.parameter("a", .input, w.a.buffer)
     if w.bIsConstant {
-      let packing = Self.packing(w, knobs)
+      let packing = Self.packing(w, knobs, machine)
       panels = b.parameter("b", .input, BufferType(packing.element, packing.packed.shape))
       unpacked = nil
       (operands, y) = b.parameters(w.epilogue)
@@ -47,10 +47,11 @@ struct IntegerProgram {
 
   // MARK: Memory
 
-  static func packing(_ w: MatmulWorkload, _ knobs: Knobs) -> WeightPacking {
+  static func packing(_ w: MatmulWorkload, _ knobs: Knobs, _ machine: Machine) -> WeightPacking {
+    let parts = w.parts(on: machine)
     let element = knobs["bytes"] == 1 ? w.b.element : ElementType.int16
     return WeightPacking(
-      source: w.b, width: knobs["nr"], element: w.parts == .i16x2 ? element : .int32, group: w.parts.count)
+      source: w.b, width: knobs["nr"], element: parts == .i16x2 ? element : .int32, group: parts.count)
   }
 
   /// Where b's panels are made at run time.
@@ -66,7 +67,7 @@ struct IntegerProgram {
     return BufferType(
       .int32,
       [
-        w.a.shape[0], w.a.shape[1].ceilDivided(by: mr), w.a.shape[2].ceilDivided(by: Dim(w.parts.count)),
+        w.a.shape[0], w.a.shape[1].ceilDivided(by: mr), w.a.shape[2].ceilDivided(by: Dim(w.parts(on: machine).count)),
         Dim(packedRows(knobs["mr"], machine)),
       ])
   }

@@ -32,9 +32,14 @@ struct PackedMatmul: KernelTemplate {
   /// `mc` and `nc` count register tiles.
   func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
     guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
-    let tile = RegisterTile.best(on: machine)
     let (k, n) = (w.a.shape[2].constant ?? 1024, w.b.shape[2].constant ?? 1024)
     let m = w.a.shape[1].constant
+    // The few rows that `SkinnyMatmul` does are any block's.
+    let isSkinny = SkinnyMatmul.rows(of: w) != nil
+    let tile =
+      isSkinny
+      ? RegisterTile.best(on: machine)
+      : .fitting(rows: m, columns: n, streams: w.bIsConstant && !w.isNarrow, on: machine)
     let panels = (n + tile.columns - 1) / tile.columns
     // A panel's piece takes half of the level-1 cache.
     let pieces = max(1, (k * tile.columns * 4 + machine.cacheBytes[0] * 5 / 8 - 1) / (machine.cacheBytes[0] * 5 / 8))

@@ -25,6 +25,31 @@ public struct RegisterTile: Hashable, Sendable {
   static func best(on machine: Machine) -> RegisterTile {
     RegisterTile(rows: (machine.vectorRegisters - 3) / 2, columns: 2 * machine.lanes)
   }
+
+  /// The block that does a result of `rows` by `columns` soonest: one that it fills, of good ratio.
+  /// - Parameters:
+  ///   - rows: nil if they are known only at run time, and thought to be many.
+  ///   - streams: b comes from memory and is used for these rows alone. Then a block that has all of them, if there is one,
+  ///     is what keeps the memory busy.
+  static func fitting(rows: Int?, columns: Int, streams: Bool, on machine: Machine) -> RegisterTile {
+    guard let rows else { return best(on: machine) }
+    let all = choices(on: machine)
+    let whole = streams ? all.filter { $0.rows == rows } : []
+    return (whole.isEmpty ? all : whole).min {
+      $0.cycles(rows: rows, columns: columns, on: machine) < $1.cycles(rows: rows, columns: columns, on: machine)
+    }!
+  }
+
+  /// Cycles of a step of k over a whole result: two multiplications of vectors and two loads at a time, results after four;
+  /// and a share for what doesn't overlap.
+  private func cycles(rows: Int, columns: Int, on machine: Machine) -> Double {
+    let vectors = self.columns / machine.lanes
+    let blocks = ((rows + self.rows - 1) / self.rows) * ((columns + self.columns - 1) / self.columns)
+    let (products, loads) = (self.rows * vectors, self.rows + vectors)
+    let step = Double(max(products, loads, 8)) / 2 + 0.15 * Double(loads)
+    // Wide blocks read more of a panel that has less room in the level-1 cache.
+    return Double(blocks) * step * (vectors > 2 ? 1.06 : 1)
+  }
 }
 
 extension TileBuilder {

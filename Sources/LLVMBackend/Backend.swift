@@ -25,6 +25,7 @@ public enum Backend {
     lowering.lower()
     module.verify()
     module.optimise()
+    module.storeSingleLanes()
     return CompiledKernel(object: try module.output(form), localBytes: lowering.localBytes)
   }
 
@@ -38,6 +39,7 @@ public enum Backend {
     HostLowering(e: emitter, program: program, suffix: target.symbolSuffix, messages: messages).lower()
     module.verify()
     module.optimise()
+    module.storeSingleLanes()
     return try module.output(form)
   }
 

@@ -17,7 +17,13 @@ public struct Target: Hashable, Sendable {
   public var name: String { machine.name }
 
   /// Every target, most demanding first: the order in which a loader tries the variants of one library.
-  public static let all: [Target] = [avx512, avx2, sse42]
+  public static let all: [Target] = [avx512bf16, avx512vnni, avx512, avx2, sse42]
+
+  /// Zen 4, Cooper Lake, Sapphire Rapids and later: short dot products of 8-bit integers and of bf16.
+  public static let avx512bf16 = avx512vnni.adding("avx512bf16", as: "avx512_bf16", .bf16x2, name: "x86-64-v4-bf16")
+
+  /// Cascade Lake, Ice Lake and later: short dot products of 8-bit integers.
+  public static let avx512vnni = avx512.adding("avx512vnni", as: "avx512_vnni", .u8i8x4, name: "x86-64-v4-vnni")
 
   public static let avx512 = Target(
     machine: Machine(
@@ -37,6 +43,16 @@ public struct Target: Hashable, Sendable {
       cacheBytes: [32 << 10, 256 << 10, 2 << 20]),
     triple: "x86_64-unknown-linux-gnu", cpu: "x86-64-v2", tune: "generic", featureString: "",
     requiredFeatures: v2Features)
+
+  /// With a feature, as LLVM spells it, that has an instruction for `dot`.
+  private func adding(_ feature: String, as required: String, _ dot: WordParts, name: String) -> Target {
+    var target = self
+    target.machine.name = name
+    target.machine.wordDots.append(dot)
+    target.featureString += ",+\(feature)"
+    target.requiredFeatures.append(required)
+    return target
+  }
 
   private static let v2Features = ["cx16", "lahf_lm", "popcnt", "pni", "sse4_1", "sse4_2", "ssse3"]
   private static let v3Features = v2Features + ["abm", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "xsave"]

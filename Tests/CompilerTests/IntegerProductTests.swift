@@ -62,9 +62,25 @@ struct IntegerProductTests {
     let y = try n.binary(.add, n.add(op, x, w), n.constant([8, 1, 1]))
     let after = try recognised(n.returning(n.relu(y)))
     #expect(after.first(Convolve.self)?.widens == true)
-    // Zeros around the image are zeros only of centred numbers.
+    // Around numbers as they are lies the zero point.
     let operands = try #require(after.nodes.first { $0.op is Convolve }?.operands)
-    #expect(after.type(operands[0]!).element == (pad == 0 ? .uint8 : .int16))
+    #expect(after.type(operands[0]!).element == .uint8)
+    #expect(after.first(Convolve.self)?.border == (pad == 0 ? 0 : 128))
+  }
+
+  /// Short dot products want the left operand unsigned.
+  @Test(arguments: [0, -7] as [Double]) func signedActivations(zero: Double) throws {
+    var n = Net()
+    let x = try n.dequantised(n.input([1, 6, 9, 9], .int8), .number(zero), .number(0.01))
+    let w = try n.dequantised(n.bytes([8, 6, 3, 3], .int8), .number(0), .number(0.01))
+    let op = Convolve(strides: [1, 1], dilations: [1, 1], padsBefore: [1, 1], padsAfter: [1, 1])
+    let convolved = try recognised(n.returning(n.add(op, x, w)))
+    #expect(convolved.first(Convolve.self)?.border == 128 + Int(zero))
+    let a = try n.dequantised(n.input([5, 40], .int8), .number(zero), .number(0.01))
+    let b = try n.dequantised(n.bytes([40, 24], .int8), .number(0), .number(0.01))
+    let product = try recognised(n.returning(n.add(MatMul(), a, b)))
+    let operands = try #require(product.nodes.first { $0.op is MatMul }?.operands)
+    #expect(product.type(operands[0]!).element == .uint8)
   }
 
   @Test func nearMisses() throws {

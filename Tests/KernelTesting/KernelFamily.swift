@@ -1,6 +1,12 @@
 import Kernels
 import LLVMBackend
 import TensorTypes
+import TesseraRuntime
+
+extension Target {
+  /// Those that this machine runs, most demanding first.
+  public static let runnable = all.filter { $0.requiredFeatures.allSatisfy(CPU.features.contains) }
+}
 
 /// Kinds of workloads that random ones are drawn of, at the edges of tiles. One table for tests and tuner.
 public enum KernelFamily: String, CaseIterable, Sendable {
@@ -62,7 +68,7 @@ public enum KernelFamily: String, CaseIterable, Sendable {
     var g = SeededGenerator(seed: seed)
     var (mistakes, kernels) = ([String](), 0)
     for kernelCase in draw(&g) {
-      let target: Target = g.pick(.avx2, .avx2, .sse42)
+      let target = Target.runnable[g.size(0...Target.runnable.count - 1)]
       let templates = kernelCase.templates(on: target.machine)
       if templates.isEmpty { mistakes.append("no template for \(kernelCase.workload)") }
       for template in templates {

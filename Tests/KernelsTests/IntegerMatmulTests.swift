@@ -40,6 +40,14 @@ import Testing
     }
   }
 
+  /// Bytes in rows that end a lane past a vector: what LLVM stored as a word (`Module.storeSingleLanes`).
+  @Test func lastLane() throws {
+    for n in [17, 33, 49] {
+      try check(.init(.uint8, .int8, m: 11, n: n, k: 32, batch: 3, requantises: true))
+      try check(.init(.int16, .int8, m: 11, n: n, k: 32, batch: 3, requantises: true))
+    }
+  }
+
   /// Operands of sizes known at run time only, k in both layouts.
   @Test(arguments: [true, false]) func dynamicOperands(transposed: Bool) throws {
     for (m, n, k) in [(1, 16, 1), (6, 17, 16), (9, 48, 33)] {

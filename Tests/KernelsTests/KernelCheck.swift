@@ -4,12 +4,15 @@ import LLVMBackend
 import TensorTypes
 import Testing
 
-/// Runs every template that takes the workload, for every target that this machine can run.
-/// - Parameter knobs: settings to try; none: each template's default.
+/// Runs every template that takes the workload, for the most demanding target that this machine runs and two that all do.
+/// - Parameter knobs: settings to try, of targets with vectors of at most 256 bits; none: each template's default.
 func check(
-  _ kernelCase: KernelCase, seed: UInt64, targets: [Target] = [.avx2, .sse42], knobs: [Knobs] = [],
+  _ kernelCase: KernelCase, seed: UInt64, targets given: [Target]? = nil, knobs: [Knobs] = [],
   sourceLocation: SourceLocation = #_sourceLocation
 ) throws {
+  let others: [Target] = [.avx2, .sse42]
+  let native = knobs.isEmpty ? Target.runnable.prefix(1).filter { !others.contains($0) } : []
+  let targets = given ?? native + others
   let templates = kernelCase.templates(on: targets[0].machine)
   #expect(!templates.isEmpty, "a template for \(kernelCase.workload)", sourceLocation: sourceLocation)
   for template in templates {

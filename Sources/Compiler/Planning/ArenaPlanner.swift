@@ -227,11 +227,12 @@ struct ArenaPlanner {
       changes[tenant.life.upperBound + 1, default: []].append((i, false))
     }
     var alive = Dim(0)
-    var sums: Set<Dim> = []
+    var sums: [Dim] = []
     for (_, members) in changes.sorted(by: { $0.key < $1.key }) {
       for (i, isBirth) in members { alive = isBirth ? alive + sizes[i] : alive - sizes[i] }
-      sums.insert(alive)
+      sums.append(alive)
     }
+    // Sorting keeps equals in order: the same plan gives the same library, byte for byte.
     var largest: [Dim] = []
     for sum in sums.sorted(by: { $0.nominal > $1.nominal })
     where largest.count < 16 && !largest.contains(where: { $0.isAtLeast(sum) }) {

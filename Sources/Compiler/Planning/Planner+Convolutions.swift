@@ -14,8 +14,8 @@ extension Planner {
     let arranged = try epilogue(node, output) { $0.permuted(order) }!
     var workload = ConvolutionWorkload(
       x: x.transposed(order).view, w: Self.convolutionWeights(w.view, groups: op.groups), wIsConstant: tensor(w) != nil,
-      strides: op.strides, dilations: op.dilations, padsBefore: op.padsBefore, groups: op.groups,
-      epilogue: arranged.epilogue)
+      wLimit: limit(w, besides: x.view), strides: op.strides, dilations: op.dilations, padsBefore: op.padsBefore,
+      border: op.border == 0 ? nil : op.border, groups: op.groups, epilogue: arranged.epilogue)
     let readable = withChannelsReadable(
       x.transposed(order), channelsPerGroup: w.view.shape[1], output.transposed(order), node)
     workload.x = readable.view

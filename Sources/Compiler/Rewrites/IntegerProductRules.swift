@@ -35,13 +35,35 @@ let integerProductRules: [Rule] = [
     guard op.widens, let sums = g.tensor(x[1])?.columnSums(transposed: op.transposeRight) else { return nil }
     return try g.productOfPlainNumbers(op, x, sums)
   },
-  Rule("convolve(x - z, w) = convolve(x, w) - z * sums of w, for constants w without padding", on: Convolve.self) {
+  Rule("convolve(x - z, w) = convolve(x, w) - z * sums of w, with a border of z, for constants w", on: Convolve.self) {
     g, op, x in
-    guard op.widens, op.layout == .channelsFirst, (op.padsBefore + op.padsAfter).allSatisfy({ $0 == 0 }),
-      let w = g.tensor(x[1]),
-      let sums = w.reshaped([w.shape[0], w.shape.dropFirst().reduce(1, *)]).columnSums(transposed: true)
-    else { return nil }
-    return try g.productOfPlainNumbers(op, x, sums.reshaped([w.shape[0]] + w.shape.dropFirst(2).map { _ in 1 }))
+    guard op.widens, op.border == 0, op.layout == .channelsFirst, let sums = g.tensor(x[1])?.outputSums else {
+      return nil
+    }
+    var op = op
+    if (op.padsBefore + op.padsAfter).contains(where: { $0 != 0 }) {
+      guard let zero = g.centredNumbers(x[0])?.zero?.constant else { return nil }
+      op.border = Int(zero)
+    }
+    return try g.productOfPlainNumbers(op, x, sums)
+  },
+  // Short dot products want the left operand without a sign.
+  Rule("matmul(x, w) = matmul(x + 128, w) - 128 * sums of w's columns, for i8 and constants w", on: MatMul.self) {
+    g, op, x in
+    guard op.widens, g.areSigned(x), let sums = g.tensor(x[1])?.columnSums(transposed: op.transposeRight) else {
+      return nil
+    }
+    return try g.build(
+      .binary(.subtract, .int32), g.build(op, g.unsigned(x[0]), x[1]), g.constant(sums.scaled(by: 128)))
+  },
+  Rule("convolve(x, w), the same", on: Convolve.self) { g, op, x in
+    guard op.widens, g.areSigned(x), op.layout == .channelsFirst, let sums = g.tensor(x[1])?.outputSums else {
+      return nil
+    }
+    var shifted = op
+    shifted.border += 128
+    return try g.build(
+      .binary(.subtract, .int32), g.build(shifted, g.unsigned(x[0]), x[1]), g.constant(sums.scaled(by: 128)))
   },
 ]
 
@@ -161,6 +183,16 @@ extension GraphRewriter {
 
   // MARK: Operands of integer products
 
+  fileprivate func areSigned(_ x: [ValueID]) -> Bool { x.allSatisfy { type($0).element == .int8 } }
+
+  /// `x + 128` in u8, for x of i8.
+  fileprivate mutating func unsigned(_ x: ValueID) throws -> ValueID {
+    let shift = Expression(inputs: [.int8]) { e in
+      e.cast(e.binary(.add, e.cast(e.input(0), .int16), e.constant(128, .int16)), .uint8)
+    }
+    return try build(shift, x)
+  }
+
   /// `op(x - z, w)` as `op(x, w) - z * sums`, so that numbers go into the product as they lie in memory; nil if the left
   /// operand is no such difference, or z not the same for all.
   fileprivate mutating func productOfPlainNumbers(_ op: any Op, _ x: [ValueID], _ sums: HostTensor) throws -> ValueID? {
@@ -238,6 +270,15 @@ extension Expression {
 extension HostTensor {
   fileprivate var fitsInt8: Bool { integers.allSatisfy { (-128...127).contains($0) } }
   fileprivate var asInt8: HostTensor { HostTensor(.int8, shape, .integers(integers)) }
+  fileprivate func scaled(by factor: Int64) -> HostTensor {
+    HostTensor(.int32, shape, .integers(integers.map { $0 * factor }))
+  }
+
+  /// The sum of each output channel's weights, of a convolution's, in a shape that its result can be reduced by.
+  fileprivate var outputSums: HostTensor? {
+    reshaped([shape[0], shape.dropFirst().reduce(1, *)]).columnSums(transposed: true)?
+      .reshaped([shape[0]] + shape.dropFirst(2).map { _ in 1 })
+  }
 
   /// The sum of each column of a matrix, or of each of a batch of them, as a row; nil if the rank is below 2.
   fileprivate func columnSums(transposed: Bool) -> HostTensor? {

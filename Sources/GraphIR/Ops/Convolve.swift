@@ -1,12 +1,13 @@
 import TensorTypes
 
 /// `y[n, o, p] = Σ_{c, t} x[n, c, p·stride − pad + t·dilation] · w[o, c, t]`, `c` running over the channels of `o`'s
-/// group; outside of `x` there are zeros. Any number of spatial dimensions from 1 on.
+/// group; outside of `x` lies `border`. Any number of spatial dimensions from 1 on.
 ///
 /// `x` is `[N, C, spatial…]`, or `[N, spatial…, C]` with channels last, and so is the result. `w` is always
 /// `[O, C / groups, kernel…]`.
 ///
-/// If it widens, products of i8, u8 and i16 are summed in i32, which wraps around.
+/// If it widens, products of i8, u8 and i16 are summed in i32, which wraps around. Only then may the border be another number
+/// than zero, one of x's type.
 ///
 /// - (convolve_c1) Two operands of one rank, which is 3 or more, and of one numeric type; of i8, u8 and i16 in any
 ///   combination if it widens.
@@ -14,6 +15,7 @@ import TensorTypes
 /// - (convolve_c3) Kernel sizes and `w`'s channels are integers.
 /// - (convolve_c4) `groups` divides C and O; `w` has C / groups input channels.
 /// - (convolve_c5) The window fits into the padded input.
+/// - (convolve_c6) The border is zero unless it widens.
 public struct Convolve: Op {
   public static let mnemonic = "convolve"
   public var strides: [Int]
@@ -23,20 +25,21 @@ public struct Convolve: Op {
   public var groups: Int
   public var layout: ConvolutionLayout
   public var widens: Bool
+  public var border: Int
 
   public init(
     strides: [Int], dilations: [Int], padsBefore: [Int], padsAfter: [Int], groups: Int = 1,
-    layout: ConvolutionLayout = .channelsFirst, widens: Bool = false
+    layout: ConvolutionLayout = .channelsFirst, widens: Bool = false, border: Int = 0
   ) {
     (self.strides, self.dilations, self.padsBefore, self.padsAfter) = (strides, dilations, padsBefore, padsAfter)
-    (self.groups, self.layout, self.widens) = (groups, layout, widens)
+    (self.groups, self.layout, self.widens, self.border) = (groups, layout, widens, border)
   }
 
   public var attributes: [(name: String, value: Attribute)] {
     [
       ("strides", .integers(strides)), ("dilations", .integers(dilations)), ("pads_before", .integers(padsBefore)),
       ("pads_after", .integers(padsAfter)), ("groups", .integer(groups)), ("layout", .word(layout)),
-    ] + (widens ? [("widens", .bool(true))] : [])
+    ] + (widens ? [("widens", .bool(true))] : []) + (border != 0 ? [("border", .integer(border))] : [])
   }
   public init(attributes: inout AttributeReader) throws {
     strides = try attributes.integers("strides")
@@ -46,6 +49,7 @@ public struct Convolve: Op {
     groups = try attributes.integer("groups", default: 1)
     layout = try attributes.word("layout", default: .channelsFirst)
     widens = try attributes.bool("widens", default: false)
+    border = try attributes.integer("border", default: 0)
   }
 
   func window(_ kernel: [Int]) -> Window {
@@ -57,6 +61,7 @@ public struct Convolve: Op {
       throw Failure.badData("convolve_c1: operands \(x)")
     }
     guard let weights = x[1].staticShape else { throw Failure.badData("convolve_c3: weights \(x[1])") }
+    try require(border == 0 || widens, "convolve_c6: a border of \(border)")
     let window = window(Array(weights[2...]))
     try window.check("convolve_c2")
     let channels = x[0].shape[layout.channelAxis(rank: x[0].rank)]
@@ -96,9 +101,10 @@ public struct Convolve: Op {
           for c in 0..<depth {
             let weight = weights[(o * depth + c) * window.taps + tap]
             let source = n * inputs * input.product + (firstChannel + c) * from.channel
-            for (p, position) in positions.enumerated() where position >= 0 {
+            for (p, position) in positions.enumerated() where position >= 0 || border != 0 {
               let slot = target + p * to.position
-              result[slot] = N.sum(result[slot], N.product(values[source + position * from.position], weight))
+              let value = position >= 0 ? values[source + position * from.position] : N.value(.integer(Int64(border)))
+              result[slot] = N.sum(result[slot], N.product(value, weight))
             }
           }
         }

@@ -19,6 +19,9 @@ public struct ConvolutionCase: Sendable {
   public var wIsConstant = true
   /// Narrow integers of these types summed in i32, with a bias, instead of f32.
   public var integers: (x: ElementType, w: ElementType)?
+  /// Of integers: what lies around the image, and whether weights are known to have 7 bits.
+  public var border = 0
+  public var isSmall = false
 
   public init(
     _ space: [Int], _ channels: Int, _ outputs: Int, window: [Int], stride: Int = 1, dilation: Int = 1, pad: Int = 0,
@@ -55,7 +58,7 @@ public struct ConvolutionCase: Sendable {
       c = ConvolutionCase(
         [], groups * g.edge([8], most: 17), groups * g.edge([8], most: 19), window: [], groups: groups)
       c.window = (0..<rank).map { $0 == rank - 1 ? 3 : $0 == rank - 2 ? g.pick(3, 3, 1) : g.pick(1, 3) }
-      (c.strides, c.dilations) = (c.window.map { _ in 1 }, c.window.map { _ in 1 })
+      (c.strides, c.dilations) = (c.window.map { _ in 1 }, c.window.map { _ in g.pick(1, 1, 1, 2, 3) })
     case .fewOutputs:
       let groups = g.pick(1, 1, 1, 2)
       c = ConvolutionCase(
@@ -86,7 +89,12 @@ public struct ConvolutionCase: Sendable {
     (c.channelsLast, c.isSymbolic) = (kind != .rows && g.flip(0.7), g.flip(0.3))
     c.resultChannelsLast = kind != .rows && (c.channelsLast || g.flip(0.7))
     c.wIsConstant = kind == .winograd || kind == .fewOutputs || g.flip(0.8)
-    if kind == .integer { c.integers = (g.pick(IntegerMatmulCase.types), g.pick(IntegerMatmulCase.types)) }
+    if kind == .integer {
+      let types = (x: g.pick(IntegerMatmulCase.types), w: g.pick(IntegerMatmulCase.types))
+      c.integers = types
+      c.border = g.flip(0.5) ? 0 : Int(Int64.random(in: types.x.range, using: &g))
+      c.isSmall = types == (.uint8, .int8) && c.wIsConstant && g.flip(0.3)
+    }
     return c
   }
 
@@ -120,8 +128,8 @@ public struct ConvolutionCase: Sendable {
       integers == nil
       ? floats : Epilogue(expression: .binary(.add, .int32), operands: [bias], output: integerResult)
     let workload = ConvolutionWorkload(
-      x: x, w: w, wIsConstant: wIsConstant, strides: strides, dilations: dilations, padsBefore: before,
-      groups: groups, epilogue: epilogue)
+      x: x, w: w, wIsConstant: wIsConstant, wLimit: isSmall ? 64 : nil, strides: strides, dilations: dilations,
+      padsBefore: before, border: border == 0 ? nil : border, groups: groups, epilogue: epilogue)
     return (workload, finish)
   }
 
@@ -130,8 +138,8 @@ public struct ConvolutionCase: Sendable {
     let (workload, finish) = workload(&sizes)
     let inputs = samples(workload.operands, sizes: sizes.values, &generator)
     if let integers {
-      for (input, type) in zip(inputs, [integers.x, integers.w]) {
-        input.fill { .integer(.random(in: type.range, using: &generator)) }
+      for (input, range) in zip(inputs, [integers.x.range, isSmall ? -64...64 : integers.w.range]) {
+        input.fill { .integer(.random(in: range, using: &generator)) }
       }
       return KernelCase(.convolution(workload), sizes: sizes.values, inputs: inputs) { i in
         // Exact in f64: up to 2⁵³.
@@ -164,10 +172,10 @@ public struct ConvolutionCase: Sendable {
     var (sum, magnitude) = (0.0, 0.0)
     forEachIndex(window) { tap in
       let place = tap.indices.map { i[1 + $0] * strides[$0] + tap[$0] * dilations[$0] - before[$0] }
-      guard place.indices.allSatisfy({ (0..<space[$0]).contains(place[$0]) }) else { return }
-      for channel in 0..<perGroup {
+      let isInside = place.indices.allSatisfy { (0..<space[$0]).contains(place[$0]) }
+      for channel in 0..<perGroup where isInside || border != 0 {
         let product =
-          inputs[0][[i[0]] + place + [group * perGroup + channel]].double
+          (isInside ? inputs[0][[i[0]] + place + [group * perGroup + channel]].double : Double(border))
           * inputs[1][[group] + tap + [channel, column]].double
         sum += product
         magnitude += abs(product)

@@ -28,11 +28,22 @@ struct WinogradBound {
     return isTransformed ? (transform.input, transform.weights, transform.inverse) : (Self.one, Self.one, Self.one)
   }
 
+  /// How far apart the outputs of a tile lie along each dimension.
+  private func spacing(_ all: [(input: [[Double]], weights: [[Double]], inverse: [[Double]])]) -> [Int] {
+    all.indices.map { all[$0].inverse.count > 1 ? w.dilations[$0] : 1 }
+  }
+
   mutating func tolerance(_ index: [Int]) -> Double {
     let rank = w.strides.count
     let all = (0..<rank).map { matrices($0) }
-    let tile = (0..<rank).map { index[1 + $0] / all[$0].inverse.count }
-    let inside = (0..<rank).map { index[1 + $0] % all[$0].inverse.count }
+    // A tile's positions are of one residue modulo the dilation.
+    let apart = spacing(all)
+    let outputs = all.map { $0.inverse.count }
+    let tile = (0..<rank).map { (d: Int) -> Int in
+      let (residue, place) = (index[1 + d] % apart[d], index[1 + d] / apart[d])
+      return place / outputs[d] * apart[d] + residue
+    }
+    let inside = (0..<rank).map { (d: Int) -> Int in index[1 + d] / apart[d] % outputs[d] }
     let key = [index[0]] + tile + [index.last!]
     let points = all.map { $0.input.count }
     let sums = known[key] ?? sums(key, all, points)
@@ -55,6 +66,7 @@ struct WinogradBound {
     let (perGroup, outputs) = (weights.shape[1 + rank], weights.shape[2 + rank])
     let (group, column) = (key.last! / outputs, key.last! % outputs)
     let window = Array(weights.shape[1...rank])
+    let spacing = spacing(all)
     var result = [Double](repeating: 0, count: points.reduce(1, *))
     // Taps along dimensions that are not transformed are summed over.
     let plain = (0..<rank).map { all[$0].weights.count == 1 ? window[$0] : 1 }
@@ -65,8 +77,9 @@ struct WinogradBound {
         var (input, filter) = (0.0, 0.0)
         forEachIndex(points) { q in
           let place = (0..<rank).map { (d: Int) -> Int in
-            let first = key[1 + d] * all[d].inverse.count - w.padsBefore[d]
-            return first + q[d] + at[d] * w.dilations[d]
+            let (apart, outputs) = (spacing[d], all[d].inverse.count)
+            let first = key[1 + d] / apart * outputs * apart + key[1 + d] % apart - w.padsBefore[d]
+            return first + q[d] * apart + at[d] * w.dilations[d]
           }
           guard (0..<rank).allSatisfy({ (0..<x.shape[1 + $0]).contains(place[$0]) }) else { return }
           let factor = (0..<rank).reduce(1.0) { $0 * abs(all[$1].input[p[$1]][q[$1]]) }
