@@ -7,7 +7,7 @@ import TileIR
 /// positions and a range of output channels; rows of a are addresses in its patch (`PatchRectangles`).
 ///
 /// Narrow integers are summed in i32: the patch then holds words of two or four channels each, and a register tile adds as
-/// many products a step (see `IntegerMatmul`).
+/// many products a step (see `WordMatmul`).
 struct ImplicitGEMM: KernelTemplate {
   let name = "convolution.implicit_gemm"
 
@@ -46,7 +46,9 @@ struct ImplicitGEMM: KernelTemplate {
       while nc > 1, rectangles * ((panels + nc - 1) / nc) < 8 { nc = (nc + 1) / 2 }
     }
     return [
-      "mr": tile.rows, "nr": tile.columns, "tileH": tileH, "tileW": tileW, "nc": nc, "unroll": w.widens ? 1 : 4,
+      "mr": tile.rows, "nr": tile.columns, "tileH": tileH, "tileW": tileW, "nc": nc,
+      // A tile of AVX-512's registers is enough code.
+      "unroll": w.widens || machine.vectorRegisters > 16 ? 1 : 4,
       "prefetch": PanelPrefetch.blocks(passing: tileH * tileW / tile.rows),
     ]
   }

@@ -39,12 +39,14 @@ struct RowConvolution: KernelTemplate {
     let (height, width) = (w.epilogue.output.shape[2].constant, w.epilogue.output.shape[3].constant ?? 256)
     let sums = machine.vectorRegisters - 4
     let fitting = max(1, (width + machine.lanes - 1) / machine.lanes)
-    // Of one output four rows' sums and x's vectors under them are what registers hold, twice if there are 32.
-    let mostVectors = outputs == 1 ? min(sums / 12, fitting) : max(1, min(3, sums / outputs, fitting))
+    // Of one output four rows' sums and x's vectors under them are what 16 registers hold, or two rows of four with 32.
+    let mostVectors = outputs == 1 ? min(sums > 16 ? 4 : 1, fitting) : max(1, min(3, sums / outputs, fitting))
     // A vector that is left over is added to few sums at a time, which costs most where x is near.
-    let even = w.channelsPerGroup > 16 ? nil : (1...mostVectors).last { $0 * outputs >= 8 && fitting % $0 == 0 }
+    let even =
+      w.channelsPerGroup > 16 && fitting > 2 * mostVectors
+      ? nil : (1...mostVectors).last { $0 * outputs >= 8 && fitting % $0 == 0 }
     let vectors = even ?? mostVectors
-    let mostRows = outputs == 1 ? 4 : max(1, min(2, sums / (outputs * vectors)))
+    let mostRows = outputs == 1 ? vectors > 2 ? 2 : 4 : max(1, min(2, sums / (outputs * vectors)))
     let rows = height.map { h in (1...mostRows).last { h % $0 == 0 || $0 == 1 }! } ?? mostRows
     let shape = rectangle(w, rows: rows, least: vectors * machine.lanes, height ?? 64, width, machine)
     return ["outputs": outputs, "rows": rows, "vectors": vectors, "tileH": shape.tileH, "tileW": shape.tileW]
@@ -67,8 +69,10 @@ struct RowConvolution: KernelTemplate {
     let widths = Array(
       sequence(first: min(width, 512)) { $0 > least ? (($0 + 1) / 2 + least - 1) / least * least : nil }.prefix(8))
     func best(_ budget: Int) -> PatchShape? {
-      // Whole rows need no part of a tile in between.
-      func cost(_ shape: PatchShape) -> Double { shape.tileW == widths[0] ? shape.copied : shape.copied * 1.25 }
+      // Whole rows need no part of a tile in between; each row of a patch is begun anew.
+      func cost(_ shape: PatchShape) -> Double {
+        (shape.tileW == widths[0] ? shape.copied : shape.copied * 1.25) * (1 + 24 / Double(shape.tileW))
+      }
       return widths.compactMap { fitting($0, budget) }.min { cost($0) < cost($1) }
     }
     let inLevel1 = best(machine.cacheBytes[0] / 2 / 4)

@@ -35,7 +35,12 @@ public struct RegisterTile: Hashable, Sendable {
     guard let rows else { return best(on: machine) }
     let all = choices(on: machine)
     let whole = streams ? all.filter { $0.rows == rows } : []
-    return (whole.isEmpty ? all : whole).min {
+    // More rows are more streams of a than the caches have ways; wide blocks need a few registers more.
+    let others = all.filter { tile in
+      let vectors = tile.columns / machine.lanes
+      return tile.rows <= 16 && (vectors <= 2 || (tile.rows + 1) * vectors + 4 <= machine.vectorRegisters)
+    }
+    return (whole.isEmpty ? others : whole).min {
       $0.cycles(rows: rows, columns: columns, on: machine) < $1.cycles(rows: rows, columns: columns, on: machine)
     }!
   }
@@ -47,8 +52,7 @@ public struct RegisterTile: Hashable, Sendable {
     let blocks = ((rows + self.rows - 1) / self.rows) * ((columns + self.columns - 1) / self.columns)
     let (products, loads) = (self.rows * vectors, self.rows + vectors)
     let step = Double(max(products, loads, 8)) / 2 + 0.15 * Double(loads)
-    // Wide blocks read more of a panel that has less room in the level-1 cache.
-    return Double(blocks) * step * (vectors > 2 ? 1.06 : 1)
+    return Double(blocks) * step * (self == .best(on: machine) ? 0.98 : 1)
   }
 }
 

@@ -17,7 +17,7 @@ struct ReduceAcross: KernelTemplate {
   func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
     guard case .reduction(let w) = workload else { preconditionFailure("a reduction") }
     let space = ReductionSpace(w)
-    let work = space.length * w.prologue.cost
+    let work = space.length * max(1, w.prologue.cost)
     let vectors = space.element.byteCount == 8 ? 2 : 4
     let inner = space.keptShape.last!.estimate
     let rows = inner > vectors * machine.lanes && space.reducedShape.last!.estimate >= 16 ? 8 : 1
@@ -77,7 +77,7 @@ private struct AcrossReduction {
     let outer = space.keptShape.dropLast().map { b.size($0) }
     let innerSize = b.size(inner)
     let blocks = innerSize.ceilDivided(by: block)
-    let work = max(1, min(1 << 30, space.length / pieces * space.w.prologue.cost * min(block, inner.estimate)))
+    let work = max(1, min(1 << 30, space.length / pieces * max(1, space.w.prologue.cost) * min(block, inner.estimate)))
     let grain = max(1, 24_576 / work)
     guard let scratch else {
       b.parallel(outer + [blocks], grain: grain) { indices in

@@ -32,7 +32,7 @@ struct ReduceRows: KernelTemplate {
 extension ReductionSpace {
   /// Into how many pieces each result's work is cut by default.
   var pieces: Int {
-    let work = length * w.prologue.cost
+    let work = length * max(1, w.prologue.cost)
     if resultCount >= 64 || work < 1 << 16 { return 1 }
     return min(64, max(1, work >> 14))
   }

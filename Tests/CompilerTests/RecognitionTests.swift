@@ -201,7 +201,8 @@ struct AttentionRuleTests {
     return try n.add(Reshape(["b", s, 8]), n.add(Transpose([0, 2, 1, 3]), y))
   }
 
-  private let sizes = ["b": 2, "s": 9]
+  // So many keys that some are seen: for a query that sees none `Attention` gives 0, and what exporters write NaN.
+  private let sizes = ["b": 2, "s": 24]
 
   @Test(arguments: Scale.allCases, Mask.allCases) func everySpelling(_ scale: Scale, _ mask: Mask) throws {
     var n = Net()

@@ -43,6 +43,8 @@ import Testing
       narrow.isNarrowThroughout = true
       narrow.isSymbolic = m % 2 == 1
       try check(narrow)
+      narrow.isWideResult = true
+      try check(narrow)
     }
   }
 

@@ -137,8 +137,8 @@ def load_ort(model, inputs, threads):
 def load_openvino(model, inputs, threads):
     import openvino
     compiled = openvino.Core().compile_model(model, "CPU", {
-        # Sums of f32, as the others make: by default it would round activations to 8 bits where weights are compressed.
-        "INFERENCE_PRECISION_HINT": "f32", "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
+        # As the others compute: by default it would round activations to 8 bits where weights are compressed.
+        "INFERENCE_PRECISION_HINT": os.environ.get("OPENVINO_PRECISION", "f32"), "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
         "INFERENCE_NUM_THREADS": threads, "PERFORMANCE_HINT": "LATENCY",
         "NUM_STREAMS": 1,
     })

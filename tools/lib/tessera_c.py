@@ -64,7 +64,7 @@ class Model:
         inputs = [np.ascontiguousarray(a) for a in inputs]
         given = buffers(inputs)
         shapes = self.output_shapes(given, len(inputs))
-        outputs = [np.empty([max(0, n) for n in shape], TYPES[element]) for shape, element in shapes]
+        outputs = [aligned([max(0, n) for n in shape], TYPES[element]) for shape, element in shapes]
         results = buffers(outputs)
         unknown = [i for i, (shape, _) in enumerate(shapes) if -1 in shape]
         for i in unknown:  # only a run finds its size: it goes to memory of the session's
@@ -111,6 +111,14 @@ class Model:
         self.must(self.c.tessera_output_dims(self.session, given, count, dims, len(dims), None))
         remaining = iter(dims)
         return [([next(remaining) for _ in range(port.rank)], port.element) for port in ports]
+
+
+def aligned(shape, dtype):
+    """An array that begins with a line of the cache, as engines' own memory does; numpy's begin anywhere."""
+    size = int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize
+    memory = np.empty(size + 64, np.uint8)
+    start = -memory.ctypes.data % 64
+    return memory[start:start + size].view(dtype).reshape(shape)
 
 
 def buffers(arrays):

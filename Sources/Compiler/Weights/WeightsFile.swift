@@ -119,8 +119,8 @@ private struct Packer {
     case (.int8, .int32) where packing.group == 4: packGroups(to, UInt8.self, UInt8.self) { $0 }
     case (.int8, .int16): packGroups(to, Int8.self, Int16.self) { Int16($0) }
     case (.uint8, .int16): packGroups(to, UInt8.self, Int16.self) { Int16($0) }
-    case (.int16, .int16): packGroups(to, Int16.self, Int16.self) { $0 }
-    default: preconditionFailure("narrow integers in groups, not \(tensor.element) as \(packing.element)")
+    case (.int16, .int16), (.bfloat16, .bfloat16): packGroups(to, Int16.self, Int16.self) { $0 }
+    default: preconditionFailure("narrow numbers in groups, not \(tensor.element) as \(packing.element)")
     }
   }
 

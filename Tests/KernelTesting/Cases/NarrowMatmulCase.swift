@@ -20,6 +20,8 @@ public struct NarrowMatmulCase: Sendable {
   public var isSymbolic = false
   /// a and the result are of b's 16-bit floats, too.
   public var isNarrowThroughout = false
+  /// Then the result is f32 all the same.
+  public var isWideResult = false
 
   public init(m: Int, n: Int, k: Int, batch: Int = 1, _ storage: Storage) {
     (self.m, self.n, self.k, self.batch, self.storage) = (m, n, k, batch, storage)
@@ -39,6 +41,10 @@ public struct NarrowMatmulCase: Sendable {
     drawn.transposed = g.flip()
     drawn.isSymbolic = g.flip(0.3)
     drawn.isNarrowThroughout = g.flip(0.3)
+    if drawn.isNarrowThroughout, g.flip() {
+      drawn.storage = .float(.bfloat16)
+      drawn.isWideResult = true
+    }
     return drawn
   }
 
@@ -54,15 +60,16 @@ public struct NarrowMatmulCase: Sendable {
   ) -> KernelCase {
     let w = MatmulWorkload(
       a: View(element, [Dim(batch), rows, Dim(k)]), b: matrix(element, k), bIsConstant: true,
-      epilogue: Epilogue(output: View(element, [Dim(batch), rows, Dim(n)])))
+      epilogue: Epilogue(output: View(isWideResult ? .float32 : element, [Dim(batch), rows, Dim(n)])))
     let inputs = samples(w.operands, sizes: sizes, &generator)
-    let depth = k
+    let (depth, isWideResult) = (k, isWideResult)
     return KernelCase(.matmul(w), sizes: sizes, inputs: inputs) { i in
       let terms = (0..<depth).map { inputs[0][[i[0], i[1], $0]].double * inputs[1][[i[0], $0, i[2]]].double }
       let (sum, magnitude) = (terms.reduce(0, +), terms.reduce(0) { $0 + abs($1) })
       return Expected(
         value: .float(sum),
-        tolerance: productTolerance(depth, magnitude) + element.epsilon * (abs(sum) + magnitude * 0x1p-20))
+        tolerance: productTolerance(depth, magnitude)
+          + (isWideResult ? 0 : element.epsilon * (abs(sum) + magnitude * 0x1p-20)))
     }
   }
 

@@ -1,7 +1,8 @@
 import TensorTypes
 import TileIR
 
-/// y[m, n] = epilogue(Σₖ a[m, k] · b[k, n]) for i8, u8 and i16 in any combination, summed in i32, which wraps around.
+/// y[m, n] = epilogue(Σₖ a[m, k] · b[k, n]) by short dot products: for i8, u8 and i16 in any combination, summed in i32, which
+/// wraps around; for bf16 by a constant of bf16, summed in f32.
 ///
 /// Two steps of k make a word of two i16, and a vector of words is multiplied and added pairwise by one instruction
 /// (`vpmaddwd`): on machines with 256-bit vectors 32 multiplications a cycle, twice those of f32. Every zero point is
@@ -12,12 +13,16 @@ import TileIR
 /// twice the products. Where it has not, but b has 7 bits, as quantisers make it for such machines, words hold four as well
 /// (`dot u8i7x4`): three instructions for 32 products instead of four.
 ///
+/// Two bf16 are a word as well where the machine has an instruction for them (`vdpbf16ps`); subnormal numbers count as zeros.
+/// `PackedMatmul` does them too, and comes first: on Sapphire Rapids the instruction does 0.57 of the products that two
+/// multiplications of f32 do. A tune finds where that is otherwise.
+///
 /// A few rows are bound by reading b once: its panels then keep the numbers' own width, widened where they are used.
-struct IntegerMatmul: KernelTemplate {
-  let name = "matmul.integer"
+struct WordMatmul: KernelTemplate {
+  let name = "matmul.words"
 
   func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
-    guard case .matmul(let w) = workload, w.widens else { return nil }
+    guard case .matmul(let w) = workload, w.parts(on: machine) != nil else { return nil }
     let tiles = RegisterTile.choices(on: machine)
     return KnobSpace([
       ("mr", Set(tiles.map(\.rows)).sorted()), ("nr", Set(tiles.map(\.columns)).sorted()),
@@ -27,12 +32,15 @@ struct IntegerMatmul: KernelTemplate {
     ]) { knobs in tiles.contains(RegisterTile(rows: knobs["mr"], columns: knobs["nr"])) }
   }
 
-  /// `mc` and `nc` count register tiles, `bytes` those of a number in b's panels. Nothing is unrolled: LLVM may add integers in
-  /// any order, and would keep products of several steps in registers that the sums need.
+  /// `mc` and `nc` count register tiles, `bytes` those of a number in b's panels. Where sums are instructions of their own nothing
+  /// is unrolled: LLVM may add integers in any order, and would keep products of several steps in registers that the sums need.
   func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
     guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
     let (k, n) = (w.a.shape[2].constant ?? 1024, w.b.shape[2].constant ?? 1024)
     let m = w.a.shape[1].constant
+    let isOneInstruction =
+      machine.wordDots.contains(w.parts(on: machine)!) && w.parts(on: machine) != .i16x2
+      && w.parts(on: machine) != .u8i7x4
     let isSkinny = m.map { $0 <= SkinnyMatmul.most.known } ?? false
     let tile =
       isSkinny
@@ -40,7 +48,7 @@ struct IntegerMatmul: KernelTemplate {
     let panels = (n + tile.columns - 1) / tile.columns
     let blocks = (w.a.shape[1].estimate + tile.rows - 1) / tile.rows
     // Blocks of a in half of the level-2 cache while panels of b pass by.
-    let block = IntegerProgram.packedRows(tile.rows, machine) * k * 4 / w.parts(on: machine).count
+    let block = WordProgram.packedRows(tile.rows, machine) * k * 4 / w.parts(on: machine)!.count
     var mc = max(1, min(64, machine.cacheBytes[1] / 2 / max(1, block), blocks))
     var nc = min(panels, 32)
     // At least eight tasks, so that a few workers finish together: first fewer rows, which cost only reading b again.
@@ -49,7 +57,7 @@ struct IntegerMatmul: KernelTemplate {
       if mc > 4 { mc = (mc + 1) / 2 } else { nc = (nc + 1) / 2 }
     }
     return [
-      "mr": tile.rows, "nr": tile.columns, "mc": mc, "nc": nc, "unroll": 1,
+      "mr": tile.rows, "nr": tile.columns, "mc": mc, "nc": nc, "unroll": isOneInstruction ? 4 : 1,
       "bytes": isSkinny && w.bIsConstant ? w.b.element.byteCount : 2,
       "skinnyPanels": SkinnyMatmul.panels(rows: m ?? 1, tile, panels, on: machine, isNarrow: false),
       "skinnyUnroll": (m ?? 1) == 1 ? 2 : 1,
@@ -58,24 +66,29 @@ struct IntegerMatmul: KernelTemplate {
 
   func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?] {
     guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
-    return [nil, w.bIsConstant ? IntegerProgram.packing(w, knobs, machine) : nil] + w.epilogue.operands.map { _ in nil }
+    return [nil, w.bIsConstant ? WordProgram.packing(w, knobs, machine) : nil] + w.epilogue.operands.map { _ in nil }
   }
 
   func scratch(for workload: Workload, knobs: Knobs, on machine: Machine) -> [TensorType] {
     guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
-    let types = [w.bIsConstant ? nil : IntegerProgram.panels(w, knobs), IntegerProgram.blocks(w, knobs, machine)]
+    let types = [w.bIsConstant ? nil : WordProgram.panels(w, knobs), WordProgram.blocks(w, knobs, machine)]
     return types.compactMap { $0 }.map { TensorType($0.element, $0.shape) }
   }
 
   func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
     guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
-    return IntegerProgram(w, knobs, machine).build()
+    return WordProgram(w, knobs, machine).build()
   }
 }
 
 extension MatmulWorkload {
-  /// What words of k's steps hold.
-  func parts(on machine: Machine) -> WordParts {
+  /// What words of k's steps hold; nil if they are not for short dot products.
+  func parts(on machine: Machine) -> WordParts? {
+    if a.element == .bfloat16, b.element == .bfloat16, bIsConstant, machine.wordDots.contains(.bf16x2) {
+      let isSkinny = a.shape[1].constant.map { $0 <= SkinnyMatmul.most.known } ?? false
+      return isSkinny ? nil : .bf16x2
+    }
+    guard widens else { return nil }
     guard bIsConstant, a.element == .uint8, b.element == .int8 else { return .i16x2 }
     if machine.wordDots.contains(.u8i8x4) { return .u8i8x4 }
     return bLimit == 64 ? .u8i7x4 : .i16x2

@@ -1,8 +1,8 @@
 import TensorTypes
 import TileIR
 
-/// Writes the program of an integer matmul.
-struct IntegerProgram {
+/// Writes the program of a matmul by words.
+struct WordProgram {
   let w: MatmulWorkload
   let knobs: Knobs
   let machine: Machine
@@ -27,7 +27,7 @@ struct IntegerProgram {
     self.knobs = knobs
     self.machine = machine
     (mr, nr) = (knobs["mr"], knobs["nr"])
-    parts = w.parts(on: machine)
+    parts = w.parts(on: machine)!
     a = b.parameter("a", .input, w.a.buffer)
     if w.bIsConstant {
       let packing = Self.packing(w, knobs, machine)
@@ -48,10 +48,10 @@ struct IntegerProgram {
   // MARK: Memory
 
   static func packing(_ w: MatmulWorkload, _ knobs: Knobs, _ machine: Machine) -> WeightPacking {
-    let parts = w.parts(on: machine)
-    let element = knobs["bytes"] == 1 ? w.b.element : ElementType.int16
+    let parts = w.parts(on: machine)!
+    let element = knobs["bytes"] == 1 ? w.b.element : parts.elements.b
     return WeightPacking(
-      source: w.b, width: knobs["nr"], element: parts == .i16x2 ? element : .int32, group: parts.count)
+      source: w.b, width: knobs["nr"], element: parts.count == 2 ? element : .int32, group: parts.count)
   }
 
   /// Where b's panels are made at run time.
@@ -67,7 +67,7 @@ struct IntegerProgram {
     return BufferType(
       .int32,
       [
-        w.a.shape[0], w.a.shape[1].ceilDivided(by: mr), w.a.shape[2].ceilDivided(by: Dim(w.parts(on: machine).count)),
+        w.a.shape[0], w.a.shape[1].ceilDivided(by: mr), w.a.shape[2].ceilDivided(by: Dim(w.parts(on: machine)!.count)),
         Dim(packedRows(knobs["mr"], machine)),
       ])
   }
@@ -120,7 +120,7 @@ struct IntegerProgram {
   private func block(_ batch: Tile, _ i: Tile, _ j: Tile, _ blocks: TileBuffer) {
     let (zero, block, panel) = (b.index(0), i / mr, j / nr)
     let steps = b.size(w.a.shape[2].ceilDivided(by: Dim(group)))
-    let start = b.constant(0, .int32, [mr, nr])
+    let start = b.constant(0, parts.accumulator, [mr, nr])
     let sum = b.loop(.unrolled(by: knobs["unroll"]), to: steps, carrying: [start]) { step, carried in
       let column = blocks.load([.at(batch), .at(block), .at(step), .span(zero, 0)], shape: [mr, 1])
       return [carried[0].addingDot(column, words(matrix(batch), panel, step), of: parts)]
@@ -133,14 +133,14 @@ struct IntegerProgram {
 
   /// Numbers as words.
   private func words(_ numbers: Tile) -> Tile {
-    (parts == .i16x2 ? numbers.cast(.int16) : numbers).bitcast(.int32)
+    numbers.cast(parts.elements.a).bitcast(.int32)
   }
 
   /// A row of a panel: a word of each of its columns.
   private func words(_ matrix: Tile, _ panel: Tile, _ step: Tile) -> Tile {
     let indices: [TileBuffer.Index] = [.at(matrix), .at(panel), .at(step), .span(b.index(0), 1)]
     if panels.type.element == .int32 { return panels.load(indices, shape: [1, nr]) }
-    return panels.load(indices, shape: [1, 2 * nr]).cast(.int16).bitcast(.int32)
+    return panels.load(indices, shape: [1, 2 * nr]).cast(parts.elements.b).bitcast(.int32)
   }
 
   // MARK: Packing
@@ -253,7 +253,7 @@ struct IntegerProgram {
     let steps = k / group
     var sums = b.loop(
       .unrolled(by: knobs["skinnyUnroll"]), to: steps,
-      carrying: places.map { _ in b.constant(0, .int32, [rows, nr]) }
+      carrying: places.map { _ in b.constant(0, parts.accumulator, [rows, nr]) }
     ) { add($0, to: $1, limit: nil) }
     if w.a.shape[2].constant.map({ $0 % group != 0 }) ?? true {
       sums = b.loop(from: steps, to: k.ceilDivided(by: group), carrying: sums) {
