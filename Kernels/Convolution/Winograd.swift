@@ -20,8 +20,9 @@ struct Winograd: KernelTemplate {
     let w = given.withThreeDimensions
     let taps = w.taps
     guard taps[2] == 3, taps[1] == 3 || taps[1] == 1, w.strides[1...] == [1, 1],
-      w.dilations[1...].allSatisfy({ $0 <= Self.widestDilation }), w.channelsPerGroup >= machine.lanes,
-      w.outputsPerGroup >= machine.lanes
+      w.channelsPerGroup >= machine.lanes, w.outputsPerGroup >= machine.lanes,
+      // What lies between the inputs of a tile of a widely dilated window is too much to copy.
+      WinogradShape(w, m: 4).patchElements * 4 <= 2 * machine.cacheBytes[1]
     else { return nil }
     let tiles = RegisterTile.choices(on: machine)
     return KnobSpace([
@@ -31,9 +32,6 @@ struct Winograd: KernelTemplate {
       ("prefetch", PanelPrefetch.choices),
     ]) { knobs in tiles.contains(RegisterTile(rows: knobs["mr"], columns: knobs["nr"])) }
   }
-
-  /// A tile's input, and what lies between, is copied where it reaches over the image's edge.
-  private static let widestDilation = 16
 
   /// Of F(2, 3) and F(4, 3) the one with the lower estimate.
   func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
@@ -91,6 +89,10 @@ struct WinogradShape {
   }
 
   var points: Int { inputs.h * inputs.w }
+  /// Inputs of a tile along h and w, with those between them.
+  var extent: (h: Int, w: Int) { ((inputs.h - 1) * spacing.h + 1, (inputs.w - 1) * spacing.w + 1) }
+  /// What is copied of x for a tile that reaches over the image's edge, or of another layout.
+  var patchElements: Int { extent.h * extent.w * depth }
   /// Products summed for each point of one output channel.
   var depth: Int { w.taps[0] * w.channelsPerGroup }
 
@@ -102,6 +104,14 @@ struct WinogradShape {
       return spacing * ((residue + outputs - 1) / outputs)
     }
     return shape[0] * shape[1] * along(shape[2], outputs.h, spacing.h) * along(shape[3], outputs.w, spacing.w)
+  }
+
+  /// The share of tiles that reach over the image's edge where windows are dilated; else they are few.
+  private var edges: Double {
+    guard spacing != (1, 1) else { return 0 }
+    let shape = w.x.shape.map(\.estimate)
+    func inside(_ size: Int, _ extent: Int) -> Double { max(0, Double(size - extent + 1)) / Double(max(1, size)) }
+    return 1 - inside(shape[2], extent.h) * inside(shape[3], extent.w)
   }
 
   /// Cycles of one core: the products at their usual rate, the transforms by their instructions, the transformed
@@ -119,8 +129,8 @@ struct WinogradShape {
     let transforms = Double(points) * 3.5 * (inputVectors + outputVectors)
     let weights = Double(points * depth * columns * 4) / ConvolutionWorkload.bytesPerCycle
     // Other layouts are turned around for each tile, six wide, which fills no vectors.
-    let turned = w.x.strides[4] == 1 ? 0 : Double(tiles * points * depth * passes) * 4
-    return Double(w.groups) * (multiplications + transforms + weights + turned)
+    let copied = Double(tiles * patchElements * passes) * (w.x.strides[4] == 1 ? edges / Double(lanes) : 4)
+    return Double(w.groups) * (multiplications + transforms + weights + copied)
   }
 
   /// As many tiles at a time as the level-2 cache holds V and a pass of M of, but enough that a weight fetched from

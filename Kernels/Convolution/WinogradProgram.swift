@@ -74,8 +74,8 @@ struct WinogradProgram {
     let products = matrices(points, width: columnsPerPass)
     let patch = b.allocate(
       BufferType(
-        .float32, [Dim(w.taps[0] * extent.h), Dim(extent.w * channels), Dim(channels)],
-        strides: [Dim(extent.w * channels), 1, 1], space: .local))
+        .float32, [Dim(w.taps[0] * shape.extent.h), Dim(shape.extent.w * channels), Dim(channels)],
+        strides: [Dim(shape.extent.w * channels), 1, 1], space: .local))
     let count = (tiles - first).minimum(b.index(tilesPerTask))
     // Whole register tiles: past the last tile that one is taken again.
     let rows = count.ceilDivided(by: mr) * mr
@@ -109,11 +109,6 @@ struct WinogradProgram {
     spacing == 1 ? number * outputs : number / spacing * (outputs * spacing) + number % spacing
   }
 
-  /// Inputs of a tile along h and w, with those between them.
-  private var extent: (h: Int, w: Int) {
-    ((shape.inputs.h - 1) * shape.spacing.h + 1, (shape.inputs.w - 1) * shape.spacing.w + 1)
-  }
-
   // MARK: V = Bᵀ x B
 
   private func transformInput(_ place: Place, _ group: Tile, row: Tile, _ patch: TileBuffer, to: TileBuffer) {
@@ -122,7 +117,7 @@ struct WinogradProgram {
     let start = [
       place.d * w.strides[0] - w.padsBefore[0], place.h - w.padsBefore[1], place.w - w.padsBefore[2],
     ]
-    let extents = [(w.taps[0] - 1) * w.dilations[0] + 1, extent.h, extent.w]
+    let extents = [(w.taps[0] - 1) * w.dilations[0] + 1, shape.extent.h, shape.extent.w]
     let (high, wide) = shape.spacing
     let firstChannel = group * channels
     let isInside = (0..<3).map { zero.lessEqual(start[$0]).and((start[$0] + extents[$0]).lessEqual(sizes[$0])) }
@@ -137,15 +132,15 @@ struct WinogradProgram {
       }
     } otherwise: {
       PatchCopy(
-        w: w, machine: machine, patchHeight: extent.h,
-        patchWidth: extent.w, b: b, x: x
+        w: w, machine: machine, patchHeight: shape.extent.h,
+        patchWidth: shape.extent.w, b: b, x: x
       )
       .copy(
         to: patch, n: place.n, group: group, at: [place.d, place.h, place.w],
         height: b.index((shape.outputs.h - 1) * high + 1), width: b.index((shape.outputs.w - 1) * wide + 1))
       transformInput(row: row, to: to) { tap, i, j, c, length in
         patch.load(
-          [.at(tap * extent.h + i * high), .span(c + j * (wide * channels), 0), .at(zero)], shape: [length])
+          [.at(tap * shape.extent.h + i * high), .span(c + j * (wide * channels), 0), .at(zero)], shape: [length])
       }
     }
   }
