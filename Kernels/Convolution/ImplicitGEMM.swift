@@ -123,10 +123,7 @@ extension ConvolutionWorkload {
 
   /// What words of channels hold; nil for floats, which lie singly.
   func parts(on machine: Machine) -> WordParts? {
-    guard widens else { return nil }
-    guard wIsConstant, x.element == .uint8, w.element == .int8 else { return .i16x2 }
-    if machine.wordDots.contains(.u8i8x4) { return .u8i8x4 }
-    return wLimit == 64 ? .u8i7x4 : .i16x2
+    widens ? machine.parts(x.element, w.element, bIsConstant: wIsConstant, bLimit: wLimit) : nil
   }
 
   /// Steps of k that a tap of one position has: its channels, or words of them.

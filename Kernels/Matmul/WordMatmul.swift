@@ -38,9 +38,7 @@ struct WordMatmul: KernelTemplate {
     guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
     let (k, n) = (w.a.shape[2].constant ?? 1024, w.b.shape[2].constant ?? 1024)
     let m = w.a.shape[1].constant
-    let isOneInstruction =
-      machine.wordDots.contains(w.parts(on: machine)!) && w.parts(on: machine) != .i16x2
-      && w.parts(on: machine) != .u8i7x4
+    let isOneInstruction = [.u8i8x4, .bf16x2].contains(w.parts(on: machine)!)
     let isSkinny = m.map { $0 <= SkinnyMatmul.most.known } ?? false
     let tile =
       isSkinny
@@ -88,14 +86,21 @@ extension MatmulWorkload {
       let isSkinny = a.shape[1].constant.map { $0 <= SkinnyMatmul.most.known } ?? false
       return isSkinny ? nil : .bf16x2
     }
-    guard widens else { return nil }
-    guard bIsConstant, a.element == .uint8, b.element == .int8 else { return .i16x2 }
-    if machine.wordDots.contains(.u8i8x4) { return .u8i8x4 }
-    return bLimit == 64 ? .u8i7x4 : .i16x2
+    return widens ? machine.parts(a.element, b.element, bIsConstant: bIsConstant, bLimit: bLimit) : nil
   }
 
   /// Whether products of narrow integers are summed in i32.
   var widens: Bool {
     epilogue.expression.inputTypes[0] == .int32 && a.element.isNarrowInteger && b.element.isNarrowInteger
+  }
+}
+
+extension Machine {
+  /// What words of narrow integers hold, a's beside b's: four numbers if an instruction takes them as they are, else two.
+  /// - Parameter bLimit: no number of a constant b is larger in size, where that is known.
+  func parts(_ a: ElementType, _ b: ElementType, bIsConstant: Bool, bLimit: Int?) -> WordParts {
+    guard bIsConstant, a == .uint8, b == .int8 else { return .i16x2 }
+    if wordDots.contains(.u8i8x4) { return .u8i8x4 }
+    return bLimit == 64 ? .u8i7x4 : .i16x2
   }
 }
