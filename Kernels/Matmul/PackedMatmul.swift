@@ -35,20 +35,26 @@ struct PackedMatmul: KernelTemplate {
     let (k, n) = (w.a.shape[2].constant ?? 1024, w.b.shape[2].constant ?? 1024)
     let m = w.a.shape[1].constant
     // The few rows that `SkinnyMatmul` does are any block's.
-    let isSkinny = SkinnyMatmul.rows(of: w) != nil
+    let isFew = m.map { $0 <= SkinnyMatmul.most.known } ?? false && w.bIsConstant
+    let bytes = k * n * w.b.element.byteCount
     let tile =
-      isSkinny
+      isFew
       ? RegisterTile.best(on: machine)
-      : .fitting(rows: m, columns: n, streams: w.bIsConstant && !w.isNarrow, on: machine)
+      : .fitting(
+        rows: w.a.shape[1].estimate, columns: n, streams: m != nil && w.bIsConstant && !w.isNarrow, on: machine)
     let panels = (n + tile.columns - 1) / tile.columns
-    // A panel's piece takes half of the level-1 cache.
-    let pieces = max(1, (k * tile.columns * 4 + machine.cacheBytes[0] * 5 / 8 - 1) / (machine.cacheBytes[0] * 5 / 8))
+    // A panel's piece takes half of the level-1 cache; with the many registers of AVX-512 a step of k lasts so long that
+    // its row comes from level 2 in time, and sums are put by and fetched again less often.
+    let passes = w.bIsConstant && !w.isNarrow && machine.vectorRegisters > 16
+    let room = passes ? machine.cacheBytes[1] / 5 : machine.cacheBytes[0] * 5 / 8
+    let pieces = max(1, (k * tile.columns * 4 + room - 1) / room)
     let kc = pieces == 1 ? 1 << 30 : ((k + pieces - 1) / pieces + 7) / 8 * 8
-    // Rows: a's block in a fifth of the level-2 cache, which panels and results pass through, and enough tasks for a
+    // Rows: a's block in a part of the level-2 cache, which panels and results pass through, and enough tasks for a
     // few workers.
     let depth = min(kc, k)
     // A panel that is widened by every task that reads it wants more rows to pass by, and brings less from memory.
-    var mc = max(1, min(24, machine.cacheBytes[1] / (w.isNarrow ? 3 : 5) / (depth * tile.rows * 4)))
+    let part = passes ? 2 : w.isNarrow ? 3 : 5
+    var mc = max(1, min(24, machine.cacheBytes[1] / part / (depth * tile.rows * 4)))
     if let m { mc = max(1, min(mc, (m + tile.rows - 1) / tile.rows)) }
     // Panels that a task packs for itself take a third of the level-2 cache.
     let most = machine.cacheBytes[1] / 3 / (depth * tile.columns * 4)
@@ -60,19 +66,24 @@ struct PackedMatmul: KernelTemplate {
       let tasks = max(1, (8 + columnTasks - 1) / columnTasks, (blocks + 63) / 64)
       mc = (blocks + tasks - 1) / tasks
     }
-    let rowTasks = m.map { ($0 + mc * tile.rows - 1) / (mc * tile.rows) } ?? 2
+    // Rows whose number is not known may be few.
+    let rowTasks = m.map { ($0 + mc * tile.rows - 1) / (mc * tile.rows) } ?? 1
     // Tasks of one size.
     if let m { mc = ((m + tile.rows - 1) / tile.rows + rowTasks - 1) / rowTasks }
     let others = rowTasks * max(1, w.a.shape[0].constant ?? 1)
     // At least eight tasks where there is the work for them, so that two to four workers finish together.
-    while nc > 2, others * ((panels + nc - 1) / nc) < 8 { nc = (nc + 1) / 2 }
-    // Few rows lie in the caches anyway.
+    while nc > (w.bIsConstant ? 1 : 2), others * ((panels + nc - 1) / nc) < 8 { nc = (nc + 1) / 2 }
+    // A block of a that is used for many columns of a run-time b is worth copying; where b's panels are there already,
+    // the rows of a are read as fast where they are (docs/performance.md).
     let packs =
       w.a.element != .float32
-      || !w.aIsConstant && nc * tile.columns >= 96 && mc > 1 && w.a.strides[2] == 1 && w.a.shape[1].estimate >= 128
+      || !w.aIsConstant && !w.bIsConstant && nc * tile.columns >= 96 && mc > 1 && w.a.strides[2] == 1
+        && w.a.shape[1].estimate >= 128
+    // What lies in level 2 is there in time.
+    let fetches = w.bIsConstant && bytes > machine.cacheBytes[1]
     return [
       "mr": tile.rows, "nr": tile.columns, "mc": mc, "nc": nc, "kc": kc, "packA": packs ? 1 : 0, "unroll": 4,
-      "prefetch": w.bIsConstant ? PanelPrefetch.blocks(passing: min(mc, w.a.shape[1].estimate / tile.rows)) : 0,
+      "prefetch": fetches ? PanelPrefetch.blocks(passing: min(mc, w.a.shape[1].estimate / tile.rows)) : 0,
       "columnsInner": !w.bIsConstant && kc >= k && k <= 128 ? 1 : 0,
       "packB": !w.bIsConstant && w.b.strides[2] == 1 && w.a.shape[1].estimate <= 2 * tile.rows ? 0 : 1,
       "skinnyPanels": SkinnyMatmul.panels(rows: m ?? 1, tile, panels, on: machine, isNarrow: w.isNarrow),

@@ -27,12 +27,9 @@ public struct RegisterTile: Hashable, Sendable {
   }
 
   /// The block that does a result of `rows` by `columns` soonest: one that it fills, of good ratio.
-  /// - Parameters:
-  ///   - rows: nil if they are known only at run time, and thought to be many.
-  ///   - streams: b comes from memory and is used for these rows alone. Then a block that has all of them, if there is one,
+  /// - Parameter streams: b comes from memory and is used for these rows alone. Then a block that has all of them, if there is one,
   ///     is what keeps the memory busy.
-  static func fitting(rows: Int?, columns: Int, streams: Bool, on machine: Machine) -> RegisterTile {
-    guard let rows else { return best(on: machine) }
+  static func fitting(rows: Int, columns: Int, streams: Bool, on machine: Machine) -> RegisterTile {
     let all = choices(on: machine)
     let whole = streams ? all.filter { $0.rows == rows } : []
     // More rows are more streams of a than the caches have ways; wide blocks need a few registers more.
@@ -45,13 +42,13 @@ public struct RegisterTile: Hashable, Sendable {
     }!
   }
 
-  /// Cycles of a step of k over a whole result: two multiplications of vectors and two loads at a time, results after four;
-  /// and a share for what doesn't overlap.
+  /// Cycles of a step of k over a whole result: two multiplications of vectors and two loads at a time, results after four,
+  /// 24 bytes of b from the level-2 cache; and a share for what doesn't overlap.
   private func cycles(rows: Int, columns: Int, on machine: Machine) -> Double {
     let vectors = self.columns / machine.lanes
     let blocks = ((rows + self.rows - 1) / self.rows) * ((columns + self.columns - 1) / self.columns)
     let (products, loads) = (self.rows * vectors, self.rows + vectors)
-    let step = Double(max(products, loads, 8)) / 2 + 0.15 * Double(loads)
+    let step = Double(max(products, loads, 8, self.columns / 3)) / 2 + 0.15 * Double(loads)
     return Double(blocks) * step * (self == .best(on: machine) ? 0.98 : 1)
   }
 }
