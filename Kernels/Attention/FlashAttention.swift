@@ -28,9 +28,11 @@ struct FlashAttention: KernelTemplate {
     return RegisterTile.choices(on: machine).filter { $0.rows <= max(1, queries) } + [preferred(w, machine)]
   }
 
-  /// Few queries make low tiles, which are wide instead to keep as many sums going.
+  /// Of many registers eight rows of three vectors, which a block of scores stays in while it is made weights. Few queries make
+  /// low tiles, which are wide instead to keep as many sums going.
   private static func preferred(_ w: AttentionWorkload, _ machine: Machine) -> RegisterTile {
-    let best = RegisterTile.best(on: machine)
+    let best =
+      machine.vectorRegisters > 16 ? RegisterTile(rows: 8, columns: 3 * machine.lanes) : .best(on: machine)
     guard let queries = w.q.shape[2].constant, queries < best.rows else { return best }
     let rows = max(1, queries)
     let vectors = max(2, min(6, (machine.vectorRegisters - 2) / (rows + 1)))
@@ -55,8 +57,8 @@ struct FlashAttention: KernelTemplate {
     let depth = (w.q.shape[3].constant ?? 64) + (w.v.shape[3].constant ?? 64)
     let keyPanels = max(2, min(512 / tile.columns, machine.cacheBytes[1] / 4 / (depth * tile.columns * 4)))
     return [
-      "rows": tile.rows, "columns": tile.columns, "queryBlocks": queryBlocks, "keyPanels": keyPanels, "together": 2,
-      "unroll": 4,
+      "rows": tile.rows, "columns": tile.columns, "queryBlocks": queryBlocks, "keyPanels": keyPanels,
+      "together": tile.columns > 2 * machine.lanes ? 1 : 2, "unroll": 4,
     ]
   }
 

@@ -32,11 +32,11 @@ struct ImplicitGEMM: KernelTemplate {
   func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
     guard case .convolution(let given) = workload else { preconditionFailure("a convolution") }
     let w = given.withThreeDimensions
-    var tile = RegisterTile.best(on: machine)
     let outputs = w.outputsPerGroup
-    if outputs <= machine.lanes {
-      tile = RegisterTile(rows: min(12, machine.vectorRegisters - 4), columns: machine.lanes)
-    }
+    let tile =
+      outputs <= machine.lanes
+      ? RegisterTile(rows: min(12, machine.vectorRegisters - 4), columns: machine.lanes)
+      : .fitting(rows: w.positions, columns: outputs, streams: false, on: machine)
     let (tileH, tileW) = PatchRectangles.size(for: w, rows: tile.rows, on: machine)
     let size = (h: w.epilogue.output.shape[2].constant, w: w.epilogue.output.shape[3].constant)
     let panels = (outputs + tile.columns - 1) / tile.columns
