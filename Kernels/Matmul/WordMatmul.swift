@@ -49,10 +49,12 @@ struct WordMatmul: KernelTemplate {
     let block = WordProgram.packedRows(tile.rows, machine) * k * 4 / w.parts(on: machine)!.count
     var mc = max(1, min(64, machine.cacheBytes[1] / 2 / max(1, block), blocks))
     var nc = min(panels, 32)
-    // At least eight tasks, so that a few workers finish together: first fewer rows, which cost only reading b again.
-    func tasks() -> Int { ((blocks + mc - 1) / mc) * ((panels + nc - 1) / nc) }
-    while tasks() < 8, mc > 4 || nc > 2 {
-      if mc > 4 { mc = (mc + 1) / 2 } else { nc = (nc + 1) / 2 }
+    // At least eight tasks, so that a few workers finish together: first fewer rows, which cost only reading b again. Rows whose
+    // number is not known may be few.
+    let (fewestRows, fewestPanels) = m == nil ? (mc, 1) : (4, 2)
+    func tasks() -> Int { (m == nil ? 1 : (blocks + mc - 1) / mc) * ((panels + nc - 1) / nc) }
+    while tasks() < 8, mc > fewestRows || nc > fewestPanels {
+      if mc > fewestRows { mc = (mc + 1) / 2 } else { nc = (nc + 1) / 2 }
     }
     return [
       "mr": tile.rows, "nr": tile.columns, "mc": mc, "nc": nc, "unroll": isOneInstruction ? 4 : 1,
