@@ -45,7 +45,7 @@ struct PackedMatmul: KernelTemplate {
     let panels = (n + tile.columns - 1) / tile.columns
     // A panel's piece takes half of the level-1 cache; with the many registers of AVX-512 a step of k lasts so long that
     // its row comes from level 2 in time, and sums are put by and fetched again less often.
-    let passes = w.bIsConstant && !w.isNarrow && machine.vectorRegisters > 16
+    let passes = !w.isNarrow && machine.vectorRegisters > 16
     let room = passes ? machine.cacheBytes[1] / 5 : machine.cacheBytes[0] * 5 / 8
     let pieces = max(1, (k * tile.columns * 4 + room - 1) / room)
     let kc = pieces == 1 ? 1 << 30 : ((k + pieces - 1) / pieces + 7) / 8 * 8
@@ -53,7 +53,7 @@ struct PackedMatmul: KernelTemplate {
     // few workers.
     let depth = min(kc, k)
     // A panel that is widened by every task that reads it wants more rows to pass by, and brings less from memory.
-    let part = passes ? 2 : w.isNarrow ? 3 : 5
+    let part = passes && w.bIsConstant ? 2 : w.isNarrow ? 3 : 5
     var mc = max(1, min(24, machine.cacheBytes[1] / part / (depth * tile.rows * 4)))
     if let m { mc = max(1, min(mc, (m + tile.rows - 1) / tile.rows)) }
     // Panels that a task packs for itself take a third of the level-2 cache.
@@ -79,13 +79,15 @@ struct PackedMatmul: KernelTemplate {
       w.a.element != .float32
       || !w.aIsConstant && !w.bIsConstant && nc * tile.columns >= 96 && mc > 1 && w.a.strides[2] == 1
         && w.a.shape[1].estimate >= 128
+    // What is as wide as a panel lies like one.
+    let isPanel = panels == 1 && w.b.strides[1].constant.map { $0 <= tile.columns } ?? false
     // What lies in level 2 is there in time.
     let fetches = w.bIsConstant && bytes > machine.cacheBytes[1]
     return [
       "mr": tile.rows, "nr": tile.columns, "mc": mc, "nc": nc, "kc": kc, "packA": packs ? 1 : 0, "unroll": 4,
       "prefetch": fetches ? PanelPrefetch.blocks(passing: min(mc, w.a.shape[1].estimate / tile.rows)) : 0,
       "columnsInner": !w.bIsConstant && kc >= k && k <= 128 ? 1 : 0,
-      "packB": !w.bIsConstant && w.b.strides[2] == 1 && w.a.shape[1].estimate <= 2 * tile.rows ? 0 : 1,
+      "packB": !w.bIsConstant && w.b.strides[2] == 1 && (isPanel || w.a.shape[1].estimate <= 2 * tile.rows) ? 0 : 1,
       "skinnyPanels": SkinnyMatmul.panels(rows: m ?? 1, tile, panels, on: machine, isNarrow: w.isNarrow),
       "skinnyUnroll": w.isNarrow ? max(1, 8 / (w.scaling?.steps ?? 1)) : 2,
     ]
