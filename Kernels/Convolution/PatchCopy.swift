@@ -67,45 +67,29 @@ struct PatchCopy {
       }
       return
     }
-    if let parts { return rowOfWords(parts, patch, line, to, outer, from, count: count, firstChannel) }
-    // Another layout: squares of some channels by some positions of the row, transposed in registers.
-    func square(_ i: Tile, _ c: Tile, rows: Tile?, channels left: Tile?) {
-      let tile = x.load(
-        outer + [.span(from + i, 1), .span(firstChannel + c, 0)], shape: [lanes, lanes], limits: [left, rows])
+    // Another layout: squares of some steps of k by some positions of the row, transposed in registers.
+    let group = parts?.count ?? 1
+    let wholeSteps = channels / group / lanes * lanes
+    func square(_ i: Tile, _ step: Tile, rows: Tile?, isLast: Bool) {
+      /// Of each step's channels number `j`.
+      func numbers(_ j: Int) -> Tile {
+        let left = isLast ? b.index((channels - j + group - 1) / group - wholeSteps) : nil
+        return x.load(
+          outer + [.span(from + i, 1), .span(firstChannel + step * group + j, 0, step: group)],
+          shape: [min(lanes, steps), lanes], limits: [left, rows], fill: parts == nil ? nil : .integer(0))
+      }
+      let tile = parts.map { words($0, numbers) } ?? numbers(0)
       patch.store(
-        tile.transpose([1, 0]), [.at(line), .span((to + i) * channels, 0, step: channels), .span(c, 1)],
-        limits: [rows, left])
+        tile.transpose([1, 0]), [.at(line), .span((to + i) * steps, 0, step: steps), .span(step, 1)],
+        limits: [rows, isLast ? b.index(steps - wholeSteps) : nil])
     }
     func squares(_ i: Tile, rows: Tile?) {
-      let whole = channels / lanes * lanes
-      b.loop(to: b.index(whole), step: lanes) { square(i, $0, rows: rows, channels: nil) }
-      if whole < channels { square(i, b.index(whole), rows: rows, channels: b.index(channels - whole)) }
+      b.loop(to: b.index(wholeSteps), step: lanes) { square(i, $0, rows: rows, isLast: false) }
+      if wholeSteps < steps { square(i, b.index(wholeSteps), rows: rows, isLast: true) }
     }
     let whole = count / lanes * lanes
     b.loop(to: whole, step: lanes) { squares($0, rows: nil) }
     b.when(whole.less(count)) { squares(whole, rows: count - whole) }
-  }
-
-  /// The same where channels that lie apart make a word: vectors along the row, a word at a time.
-  private func rowOfWords(
-    _ parts: WordParts, _ patch: TileBuffer, _ line: Tile, _ to: Tile, _ outer: [TileBuffer.Index], _ from: Tile,
-    count: Tile,
-    _ firstChannel: Tile
-  ) {
-    let lanes = machine.lanes
-    let whole = count / lanes * lanes
-    b.loop(to: b.index(steps)) { c in
-      func move(_ i: Tile, limit: Tile?) {
-        func row(_ channel: Tile) -> Tile {
-          x.load(outer + [.span(from + i, 0), .at(firstChannel + channel)], shape: [lanes], limits: [limit])
-        }
-        patch.store(
-          words(parts, c, row),
-          [.at(line), .span((to + i) * steps + c, 0, step: steps), .at(b.index(0))], limits: [limit])
-      }
-      b.loop(to: whole, step: lanes) { move($0, limit: nil) }
-      b.when(whole.less(count)) { move(whole, limit: count - whole) }
-    }
   }
 
   private func clear(_ patch: TileBuffer, _ line: Tile, from: Tile, count: Tile) {
@@ -133,15 +117,12 @@ struct PatchCopy {
     return numbers(parts.count * first, parts.count * count, limit).cast(parts.elements.a).bitcast(.int32)
   }
 
-  /// The words of the channels from `parts.count · step` on, of which the last may be missing.
-  private func words(_ parts: WordParts, _ step: Tile, _ row: (Tile) -> Tile) -> Tile {
-    let (first, bits) = (step * parts.count, 32 / parts.count)
-    return (1..<parts.count).reduce(part(row(first), bits)) { word, j in
-      // In place of a channel past the last one the last is read, and thrown away.
-      let number = row((first + j).minimum(b.index(channels - 1)))
-      let nothing = b.constant(0, .int32, number.shape)
-      let low = (first + j).less(b.index(channels)).select(part(number, bits), nothing)
-      return word.binary(.or, low.binary(.shiftLeft, b.constant(.integer(Int64(j * bits)), .int32, number.shape)))
+  /// Words of numbers that lie apart: `numbers(j)` become part `j`.
+  private func words(_ parts: WordParts, _ numbers: (Int) -> Tile) -> Tile {
+    let bits = 32 / parts.count
+    return (1..<parts.count).reduce(part(numbers(0), bits)) { word, j in
+      let number = part(numbers(j), bits)
+      return word.binary(.or, number.binary(.shiftLeft, b.constant(.integer(Int64(j * bits)), .int32, number.shape)))
     }
   }
 
