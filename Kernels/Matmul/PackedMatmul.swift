@@ -35,7 +35,7 @@ struct PackedMatmul: KernelTemplate {
     let (k, n) = (w.a.shape[2].constant ?? 1024, w.b.shape[2].constant ?? 1024)
     let m = w.a.shape[1].constant
     // The few rows that `SkinnyMatmul` does are any block's.
-    let isFew = m.map { $0 <= SkinnyMatmul.most.known } ?? false && w.bIsConstant
+    let isFew = w.bIsConstant && SkinnyMatmul.areFew(m)
     let bytes = k * n * w.b.element.byteCount
     let tile =
       isFew
@@ -45,15 +45,15 @@ struct PackedMatmul: KernelTemplate {
     let panels = (n + tile.columns - 1) / tile.columns
     // A panel's piece takes half of the level-1 cache; with the many registers of AVX-512 a step of k lasts so long that
     // its row comes from level 2 in time, and sums are put by and fetched again less often.
-    let passes = !w.isNarrow && machine.vectorRegisters > 16
-    let room = passes ? machine.cacheBytes[1] / 5 : machine.cacheBytes[0] * 5 / 8
+    let isFromLevel2 = !w.isNarrow && machine.vectorRegisters > 16
+    let room = isFromLevel2 ? machine.cacheBytes[1] / 5 : machine.cacheBytes[0] * 5 / 8
     let pieces = max(1, (k * tile.columns * 4 + room - 1) / room)
     let kc = pieces == 1 ? 1 << 30 : ((k + pieces - 1) / pieces + 7) / 8 * 8
     // Rows: a's block in a part of the level-2 cache, which panels and results pass through, and enough tasks for a
     // few workers.
     let depth = min(kc, k)
     // A panel that is widened by every task that reads it wants more rows to pass by, and brings less from memory.
-    let part = passes && w.bIsConstant ? 2 : w.isNarrow ? 3 : 5
+    let part = isFromLevel2 && w.bIsConstant ? 2 : w.isNarrow ? 3 : 5
     var mc = max(1, min(24, machine.cacheBytes[1] / part / (depth * tile.rows * 4)))
     if let m { mc = max(1, min(mc, (m + tile.rows - 1) / tile.rows)) }
     // Panels that a task packs for itself take a third of the level-2 cache.

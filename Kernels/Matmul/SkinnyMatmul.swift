@@ -29,6 +29,9 @@ struct SkinnyMatmul {
     return (1...most.known).contains(m) ? m : nil
   }
 
+  /// Whether all rows are few, where their number is known.
+  static func areFew(_ rows: Int?) -> Bool { rows.map { $0 <= most.known } ?? false }
+
   /// As many panels as there are registers for sums, from two, whatever the registers, to four.
   /// What is stored in fewer bits needs registers to be widened in.
   static func panels(rows: Int, _ tile: RegisterTile, _ count: Int, on machine: Machine, isNarrow: Bool) -> Int {

@@ -39,7 +39,7 @@ struct WordMatmul: KernelTemplate {
     let (k, n) = (w.a.shape[2].constant ?? 1024, w.b.shape[2].constant ?? 1024)
     let m = w.a.shape[1].constant
     let isOneInstruction = [.u8i8x4, .bf16x2].contains(w.parts(on: machine)!)
-    let isSkinny = m.map { $0 <= SkinnyMatmul.most.known } ?? false
+    let isSkinny = SkinnyMatmul.areFew(m)
     let tile =
       isSkinny
       ? RegisterTile.best(on: machine) : .fitting(rows: w.a.shape[1].estimate, columns: n, streams: false, on: machine)
@@ -85,8 +85,7 @@ extension MatmulWorkload {
   /// What words of k's steps hold; nil if they are not for short dot products.
   func parts(on machine: Machine) -> WordParts? {
     if a.element == .bfloat16, b.element == .bfloat16, bIsConstant, machine.wordDots.contains(.bf16x2) {
-      let isSkinny = a.shape[1].constant.map { $0 <= SkinnyMatmul.most.known } ?? false
-      return isSkinny ? nil : .bf16x2
+      return SkinnyMatmul.areFew(a.shape[1].constant) ? nil : .bf16x2
     }
     return widens ? machine.parts(a.element, b.element, bIsConstant: bIsConstant, bLimit: bLimit) : nil
   }
