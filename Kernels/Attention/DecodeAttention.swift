@@ -159,7 +159,8 @@ private struct DecodeProgram {
     let (head, query) = place(row, i[1])
     scores.store(
       sum.transpose([1, 0]).reduce(.sum, dimension: 0),
-      at: Scores.Place(batch: i[0], head: head, query: query, key: key), to: products, [.span(row, 0), .span(j, 1)])
+      at: Scores.Place(batch: i[0], head: head, query: query, key: key), isWhole: nil, to: products,
+      [.span(row, 0), .span(j, 1)])
   }
 
   /// Makes exponentials of a row's scores; notes the largest score and their sum.

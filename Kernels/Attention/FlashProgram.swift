@@ -16,6 +16,8 @@ struct FlashProgram {
   let valuePanels: Int
   /// Columns of the last one that are computed: whole vectors.
   let lastValueWidth: Int
+  /// The panel that the keys end in, if that is known and it is not full.
+  let lastKeys: (start: Int, count: Int)?
   let element: ElementType
   let b = TileBuilder("attention")
   let (q, k, v, y): (TileBuffer, TileBuffer, TileBuffer, TileBuffer)
@@ -37,6 +39,9 @@ struct FlashProgram {
     (self.depth, valuePanels) = (depth, (valueDepth + columns - 1) / columns)
     let last = valueDepth - (valuePanels - 1) * columns
     lastValueWidth = min(columns, (last + machine.lanes - 1) / machine.lanes * machine.lanes)
+    lastKeys =
+      w.causalOffset == nil
+      ? w.k.shape[2].constant.flatMap { $0 % columns == 0 ? nil : ($0 / columns * columns, $0 % columns) } : nil
     element = w.q.element.accumulator
     q = b.parameter("q", .input, w.q.buffer)
     k = b.parameter("k", .input, w.k.buffer)

@@ -52,8 +52,18 @@ struct FlashTask {
       let count = (seen - key).minimum(b.index(p.block))
       b.loop(to: tiles, step: together) { first in
         let end = (first + together).minimum(tiles)
-        b.loop(to: count, step: p.nr) { column in
-          b.loop(from: first, to: end) { score($0, slot: $0 - first, key, column) }
+        func scorePanel(_ column: Tile, width: Int, isWhole: Bool?) {
+          b.loop(from: first, to: end) {
+            score($0, slot: $0 - first, key, column, width: width, isWhole: isWhole)
+          }
+        }
+        if let last = p.lastKeys {
+          let full = count.minimum(b.index(last.start) - key)
+          b.loop(to: full, step: p.nr) { scorePanel($0, width: p.nr, isWhole: true) }
+          let width = wholeVectors(last.count)
+          b.when(full.less(count)) { scorePanel(full, width: width, isWhole: width == last.count) }
+        } else {
+          b.loop(to: count, step: p.nr) { scorePanel($0, width: p.nr, isWhole: nil) }
         }
         b.loop(from: first, to: end) { exponentiate($0, slot: $0 - first, keys(of: $0, from: key)) }
         func weighPanel(_ panel: Tile, width: Int) {
@@ -66,6 +76,8 @@ struct FlashTask {
     }
     b.loop(to: tiles) { finish($0) }
   }
+
+  private func wholeVectors(_ count: Int) -> Int { (count + p.lanes - 1) / p.lanes * p.lanes }
 
   /// How many keys of the block that starts at `key` some query of the tile sees.
   private func keys(of tile: Tile, from key: Tile) -> Tile {
@@ -91,19 +103,22 @@ struct FlashTask {
 
   // MARK: Scores
 
-  /// scores[i, j] = scale · q[i]·k[j], capped and masked. Tiles of which nothing is seen are left out.
-  private func score(_ tile: Tile, slot: Tile, _ key: Tile, _ column: Tile) {
+  /// scores[i, j] = scale · q[i]·k[j], capped and masked, for the first `width` keys of a panel. Tiles of which nothing is seen
+  /// are left out.
+  /// - Parameter isWhole: whether all of those keys are there, if that is known.
+  private func score(_ tile: Tile, slot: Tile, _ key: Tile, _ column: Tile, width: Int, isWhole: Bool?) {
     func compute() {
       let panel = (key + column) / p.nr
       let products = b.accumulate(
-        b.constant(0, p.element, [p.mr, p.nr]), to: b.index(p.depth), unroll: p.knobs["unroll"]
+        b.constant(0, p.element, [p.mr, width]), to: b.index(p.depth), unroll: p.knobs["unroll"]
       ) { depth in
         packedQueries.load([.at(tile), .at(depth), .span(zero, 0)], shape: [p.mr, 1])
       } _: { depth in
-        p.packedKeys.load([.at(batch), .at(keyHead), .at(panel), .at(depth), .span(zero, 1)], shape: [1, p.nr])
+        p.packedKeys.load([.at(batch), .at(keyHead), .at(panel), .at(depth), .span(zero, 1)], shape: [1, width])
       }
       let place = Scores.Place(batch: batch, head: head, query: start + tile * p.mr, key: key + column)
-      p.scores.store(products, at: place, to: scores, [.at(slot), .span(zero, 0), .span(column, 1)])
+      p.scores.store(
+        products, at: place, isWhole: isWhole, to: scores, [.at(slot), .span(zero, 0), .span(column, 1)])
     }
     if p.w.causalOffset == nil { return compute() }
     b.when(column.less(keys(of: tile, from: key))) { compute() }
@@ -113,10 +128,11 @@ struct FlashTask {
 
   /// Brings the largest scores up to date, makes exponentials of the block's scores, and adds up their sums.
   private func exponentiate(_ tile: Tile, slot: Tile, _ count: Tile) {
-    // Scores past the last key are −∞, up to a whole panel.
+    // Scores past the last key are −∞, up to a whole panel, or a vector where the last one is not full.
     let known = p.w.k.shape[2].constant.flatMap { p.w.causalOffset == nil && $0 % p.block == 0 ? p.block : nil }
-    let end = known.map { b.index($0) } ?? (count + (p.nr - 1)) / p.nr * p.nr
-    let span = Span(zero, end, length: known, multiple: p.nr)
+    let multiple = p.lastKeys == nil ? p.nr : p.lanes
+    let end = known.map { b.index($0) } ?? (count + (multiple - 1)) / multiple * multiple
+    let span = Span(zero, end, length: known, multiple: multiple)
     func partial(_ function: ReductionFunction) -> PartialReduction {
       PartialReduction(
         function: function, element: p.element, lanes: p.lanes, vectors: min(4, p.block / p.lanes), b: b,

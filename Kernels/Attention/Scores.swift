@@ -26,10 +26,14 @@ struct Scores {
   }
 
   /// Stores a tile of raw scores after cap and masks; those past the last key that a query sees become −∞.
-  func store(_ products: Tile, at place: Place, to buffer: TileBuffer, _ indices: [TileBuffer.Index]) {
+  /// - Parameter isWhole: whether all of the tile's keys are there, if that is known.
+  func store(
+    _ products: Tile, at place: Place, isWhole: Bool?, to buffer: TileBuffer, _ indices: [TileBuffer.Index]
+  ) {
     let columns = products.shape[1]
-    if w.causalOffset == nil, w.k.shape[2].constant.map({ $0 % columns == 0 }) ?? false {
-      return buffer.store(finished(products, place, isWhole: true), indices)
+    let divides = w.causalOffset == nil && w.k.shape[2].constant.map { $0 % columns == 0 } ?? false
+    if let isWhole = isWhole ?? (divides ? true : nil) {
+      return buffer.store(finished(products, place, isWhole: isWhole), indices)
     }
     b.when((place.key + columns).lessEqual(seen(by: place.query))) {
       buffer.store(finished(products, place, isWhole: true), indices)

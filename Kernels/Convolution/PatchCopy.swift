@@ -78,7 +78,7 @@ struct PatchCopy {
           outer + [.span(from + i, 1), .span(firstChannel + step * group + j, 0, step: group)],
           shape: [min(lanes, steps), lanes], limits: [left, rows], fill: parts == nil ? nil : .integer(0))
       }
-      let tile = parts.map { words($0, numbers) } ?? numbers(0)
+      let tile = parts.map { b.words($0, numbers) } ?? numbers(0)
       patch.store(
         tile.transpose([1, 0]), [.at(line), .span((to + i) * steps, 0, step: steps), .span(step, 1)],
         limits: [rows, isLast ? b.index(steps - wholeSteps) : nil])
@@ -115,20 +115,6 @@ struct PatchCopy {
     guard let parts else { return numbers(first, count, nil) }
     let limit = parts.count * (first + count) > channels ? b.index(channels - parts.count * first) : nil
     return numbers(parts.count * first, parts.count * count, limit).cast(parts.elements.a).bitcast(.int32)
-  }
-
-  /// Words of numbers that lie apart: `numbers(j)` become part `j`.
-  private func words(_ parts: WordParts, _ numbers: (Int) -> Tile) -> Tile {
-    let bits = 32 / parts.count
-    return (1..<parts.count).reduce(part(numbers(0), bits)) { word, j in
-      let number = part(numbers(j), bits)
-      return word.binary(.or, number.binary(.shiftLeft, b.constant(.integer(Int64(j * bits)), .int32, number.shape)))
-    }
-  }
-
-  /// The lowest bits of each number, in a word.
-  private func part(_ numbers: Tile, _ bits: Int) -> Tile {
-    numbers.cast(.int32).binary(.and, b.constant(.integer(1 << Int64(bits) - 1), .int32, numbers.shape))
   }
 
   /// Pieces of a row of channels: long ones, then what is left.

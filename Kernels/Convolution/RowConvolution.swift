@@ -45,7 +45,10 @@ struct RowConvolution: KernelTemplate {
     let even =
       w.channelsPerGroup > 16 && fitting > 2 * mostVectors
       ? nil : (1...mostVectors).last { $0 * outputs >= 8 && fitting % $0 == 0 }
-    let vectors = even ?? mostVectors
+    // Four where fewer places are then left empty.
+    func isEmpty(_ vectors: Int) -> Int { (vectors - fitting % vectors) % vectors }
+    let four = outputs > 1 && fitting > 4 && 4 * outputs + 5 <= machine.vectorRegisters && isEmpty(4) < isEmpty(mostVectors)
+    let vectors = even ?? (four ? 4 : mostVectors)
     let mostRows = outputs == 1 ? vectors > 2 ? 2 : 4 : max(1, min(2, sums / (outputs * vectors)))
     let rows = height.map { h in (1...mostRows).last { h % $0 == 0 || $0 == 1 }! } ?? mostRows
     let shape = rectangle(w, rows: rows, least: vectors * machine.lanes, height ?? 64, width, machine)
@@ -56,9 +59,13 @@ struct RowConvolution: KernelTemplate {
   private func rectangle(
     _ w: ConvolutionWorkload, rows: Int, least: Int, _ height: Int, _ width: Int, _ machine: Machine
   ) -> PatchShape {
+    // At least eight tasks, so that two to four workers finish together.
+    let others = w.groups * (w.epilogue.output.shape[0] * w.epilogue.output.shape[1]).estimate
     func fitting(_ tileW: Int, _ budget: Int) -> PatchShape? {
       var shape = PatchShape(w, tileH: rows, tileW: tileW)
-      while shape.tileH + rows <= min(height, 64), shape.withTileH(shape.tileH + rows).elements <= budget {
+      let columns = others * ((width + tileW - 1) / tileW)
+      let most = min(64, height / max(1, min(height, (8 + columns - 1) / columns)))
+      while shape.tileH + rows <= most, shape.withTileH(shape.tileH + rows).elements <= budget {
         shape.tileH += rows
       }
       // Parts of equal height.

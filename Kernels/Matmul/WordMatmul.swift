@@ -7,7 +7,7 @@ import TileIR
 /// Two steps of k make a word of two i16, and a vector of words is multiplied and added pairwise by one instruction
 /// (`vpmaddwd`): on machines with 256-bit vectors 32 multiplications a cycle, twice those of f32. Every zero point is
 /// exact that way: what was centred has 9 bits and a sign. a becomes words in blocks of rows by a phase before the
-/// product, b's panels are made at compile time if b is a constant.
+/// product, unless its numbers are parts of words as they lie; b's panels are made at compile time if b is a constant.
 ///
 /// Where a is u8 and b a constant of i8, and the machine has the instruction (`vpdpbusd`), a word holds four steps as they are:
 /// twice the products. Where it has not, but b has 7 bits, as quantisers make it for such machines, words hold four as well
@@ -27,7 +27,7 @@ struct WordMatmul: KernelTemplate {
     return KnobSpace([
       ("mr", Set(tiles.map(\.rows)).sorted()), ("nr", Set(tiles.map(\.columns)).sorted()),
       ("mc", [1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64]), ("nc", [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64]),
-      ("unroll", [1, 2, 4, 8]), ("bytes", w.bIsConstant && w.b.element.byteCount == 1 ? [1, 2] : [2]),
+      ("packA", w.readsWords(on: machine) ? [0, 1] : [1]), ("unroll", [1, 2, 4, 8]), ("bytes", w.bIsConstant && w.b.element.byteCount == 1 ? [1, 2] : [2]),
       ("skinnyPanels", [1, 2, 3, 4, 6, 8]), ("skinnyUnroll", [1, 2, 4, 8]),
     ]) { knobs in tiles.contains(RegisterTile(rows: knobs["mr"], columns: knobs["nr"])) }
   }
@@ -46,7 +46,9 @@ struct WordMatmul: KernelTemplate {
     let panels = (n + tile.columns - 1) / tile.columns
     let blocks = (w.a.shape[1].estimate + tile.rows - 1) / tile.rows
     // Blocks of a in half of the level-2 cache while panels of b pass by.
-    let block = WordProgram.packedRows(tile.rows, machine) * k * 4 / w.parts(on: machine)!.count
+    let packs = !w.readsWords(on: machine)
+    let rows = packs ? WordProgram.packedRows(tile.rows, machine) : tile.rows
+    let block = rows * k * 4 / w.parts(on: machine)!.count
     var mc = max(1, min(64, machine.cacheBytes[1] / 2 / max(1, block), blocks))
     var nc = min(panels, 32)
     // At least eight tasks, so that a few workers finish together: first fewer rows, which cost only reading b again. Rows whose
@@ -57,7 +59,8 @@ struct WordMatmul: KernelTemplate {
       if mc > fewestRows { mc = (mc + 1) / 2 } else { nc = (nc + 1) / 2 }
     }
     return [
-      "mr": tile.rows, "nr": tile.columns, "mc": mc, "nc": nc, "unroll": isOneInstruction ? 4 : 1,
+      "mr": tile.rows, "nr": tile.columns, "mc": mc, "nc": nc, "packA": packs ? 1 : 0,
+      "unroll": isOneInstruction ? 4 : 1,
       "bytes": isSkinny && w.bIsConstant ? w.b.element.byteCount : 2,
       "skinnyPanels": SkinnyMatmul.panels(rows: m ?? 1, tile, panels, on: machine, isNarrow: false),
       "skinnyUnroll": (m ?? 1) == 1 ? 2 : 1,
@@ -89,6 +92,9 @@ extension MatmulWorkload {
     }
     return widens ? machine.parts(a.element, b.element, bIsConstant: bIsConstant, bLimit: bLimit) : nil
   }
+
+  /// Whether a's numbers are parts of words as they lie: then it need not be copied.
+  func readsWords(on machine: Machine) -> Bool { a.strides[2] == 1 && a.element == parts(on: machine)?.elements.a }
 
   /// Whether products of narrow integers are summed in i32.
   var widens: Bool {

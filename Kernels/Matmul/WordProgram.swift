@@ -15,12 +15,12 @@ struct WordProgram {
   let panels: TileBuffer
   let operands: [TileBuffer]
   let y: TileBuffer
-  /// a's rows in blocks of `mr`, as words `[batch, block, step][packedRows]`; nil where there are only few rows.
+  /// a's rows in blocks of `mr`, as words `[batch, block, step][packedRows]`; nil where a is read as it lies.
   let blocks: TileBuffer?
   let (m, n, k): (Tile, Tile, Tile)
   /// What a word holds, and how many numbers.
   let parts: WordParts
-  private var group: Int { parts.count }
+  var group: Int { parts.count }
 
   init(_ w: MatmulWorkload, _ knobs: Knobs, _ machine: Machine) {
     self.w = w
@@ -62,7 +62,7 @@ struct WordProgram {
   }
 
   static func blocks(_ w: MatmulWorkload, _ knobs: Knobs, _ machine: Machine) -> BufferType? {
-    if let rows = SkinnyMatmul.rows(of: w), rows == w.a.shape[1].constant { return nil }
+    if SkinnyMatmul.areFew(w.a.shape[1].constant) || knobs["packA"] == 0 { return nil }
     let mr = Dim(knobs["mr"])
     return BufferType(
       .int32,
@@ -85,7 +85,7 @@ struct WordProgram {
       manyRows(m)
       return b.finish()
     }
-    guard blocks != nil else {
+    guard w.a.shape[1].constant == nil else {
       fewRows(rows, columns: n)
       return b.finish()
     }
@@ -98,41 +98,57 @@ struct WordProgram {
 
   /// For the first `rows` rows: all, or none.
   private func manyRows(_ rows: Tile) {
-    guard let blocks else { return }
     let batches = b.size(w.epilogue.output.shape[0])
     let (mc, nc) = (knobs["mc"] * mr, knobs["nc"] * nr)
-    // A block is so little work that several are worth a worker's waking.
-    let grain = max(1, 16_384 / max(1, mr * w.a.shape[2].estimate))
-    b.loop(.parallel(grain: grain), to: batches) { batch in
-      b.loop(.parallel(grain: grain), to: rows, step: mr) { row in packBlock(batch, row, to: blocks) }
-    }
+    if let blocks { packBlocks(batches, rows, to: blocks) }
     b.loop(.parallel(grain: 1), to: batches) { batch in
       b.loop(.parallel(grain: 1), to: n, step: nc) { column in
         b.loop(.parallel(grain: 1), to: rows, step: mc) { row in
           b.loop(from: column, to: (column + nc).minimum(n), step: nr) { j in
-            b.loop(from: row, to: (row + mc).minimum(m), step: mr) { i in block(batch, i, j, blocks) }
+            b.loop(from: row, to: (row + mc).minimum(m), step: mr) { i in block(batch, i, j) }
           }
         }
       }
     }
   }
 
-  private func block(_ batch: Tile, _ i: Tile, _ j: Tile, _ blocks: TileBuffer) {
-    let (zero, block, panel) = (b.index(0), i / mr, j / nr)
-    let steps = b.size(w.a.shape[2].ceilDivided(by: Dim(group)))
-    let start = b.constant(0, parts.accumulator, [mr, nr])
-    let sum = b.loop(.unrolled(by: knobs["unroll"]), to: steps, carrying: [start]) { step, carried in
-      let column = blocks.load([.at(batch), .at(block), .at(step), .span(zero, 0)], shape: [mr, 1])
-      return [carried[0].addingDot(column, words(matrix(batch), panel, step), of: parts)]
-    }[0]
+  private func block(_ batch: Tile, _ i: Tile, _ j: Tile) {
+    let (zero, panel) = (b.index(0), j / nr)
+    let rows = rowIndices(i, count: mr)
+    /// - Parameter limit: numbers of the step, if not all.
+    func column(_ step: Tile, limit: Tile?) -> Tile {
+      if let blocks { return blocks.load([.at(batch), .at(i / mr), .at(step), .span(zero, 0)], shape: [mr, 1]) }
+      return words(
+        a.load([.at(batch), .gather(rows, 0), .span(step * group, 1)], shape: [mr, group], limits: [nil, limit]))
+    }
+    func add(_ step: Tile, to sum: Tile, limit: Tile?) -> Tile {
+      sum.addingDot(column(step, limit: limit), words(matrix(batch), panel, step), of: parts)
+    }
+    let isWhole = blocks != nil || w.a.shape[2].constant.map { $0 % group == 0 } ?? false
+    let steps = isWhole ? b.size(w.a.shape[2].ceilDivided(by: Dim(group))) : k / group
+    var sum = b.loop(
+      .unrolled(by: knobs["unroll"]), to: steps, carrying: [b.constant(0, parts.accumulator, [mr, nr])]
+    ) { [add($0, to: $1[0], limit: nil)] }[0]
+    if !isWhole {
+      sum = b.loop(from: steps, to: k.ceilDivided(by: group), carrying: [sum]) {
+        [add($0, to: $1[0], limit: k - steps * group)]
+      }[0]
+    }
     results.store(sum, batch, i, j)
+  }
+
+  /// `count` rows of a from `first` on; past a's end its last row is repeated.
+  func rowIndices(_ first: Tile, count: Int) -> Tile {
+    let rows = b.iota([count], dimension: 0) + first
+    if let size = w.a.shape[1].constant, size % count == 0 { return rows }
+    return rows.minimum(m - 1)
   }
 
   /// Which matrix of b's goes with a's.
   private func matrix(_ batch: Tile) -> Tile { w.b.strides[0] == 0 ? b.index(0) : batch }
 
   /// Numbers as words.
-  private func words(_ numbers: Tile) -> Tile {
+  func words(_ numbers: Tile) -> Tile {
     numbers.cast(parts.elements.a).bitcast(.int32)
   }
 
@@ -141,85 +157,6 @@ struct WordProgram {
     let indices: [TileBuffer.Index] = [.at(matrix), .at(panel), .at(step), .span(b.index(0), 1)]
     if panels.type.element == .int32 { return panels.load(indices, shape: [1, nr]) }
     return panels.load(indices, shape: [1, 2 * nr]).cast(parts.elements.b).bitcast(.int32)
-  }
-
-  // MARK: Packing
-
-  /// a's block, `[mr rows][k]` as it is, to words `[step][packedRows]`; past a's end its last row is repeated.
-  private func packBlock(_ batch: Tile, _ row: Tile, to blocks: TileBuffer) {
-    let packedRows = Self.packedRows(mr, machine)
-    let rows = (b.iota([packedRows], dimension: 0) + row).minimum(m - 1)
-    transposing(k) { step, count, limit in
-      let numbers = a.load(
-        [.at(batch), .gather(rows, 0), .span(step, 1)], shape: [packedRows, count], limits: [nil, limit])
-      blocks.store(
-        words(numbers).transpose([1, 0]), [.at(batch), .at(row / mr), .span(step / group, 0), .span(b.index(0), 1)],
-        limits: [limit.map { $0.ceilDivided(by: group) }, nil])
-    }
-  }
-
-  /// Steps of k in pieces that fill a vector with words: whole ones, then what is left, with a limit.
-  private func transposing(_ k: Tile, _ body: (Tile, Int, Tile?) -> Void) {
-    let count = group * machine.lanes
-    let whole = k / count * count
-    b.loop(to: whole, step: count) { body($0, count, nil) }
-    if let size = w.a.shape[2].constant, size % count == 0 { return }
-    b.when(whole.less(k)) { body(whole, count, k - whole) }
-  }
-
-  /// b's columns, a panel at a time; past b's end its last column is repeated.
-  private func packPanels(_ from: TileBuffer) {
-    let batches = w.b.strides[0] == 0 ? b.index(1) : b.size(w.b.shape[0])
-    b.loop(.parallel(grain: 1), to: batches) { batch in
-      b.loop(.parallel(grain: 1), to: n, step: nr) { j in
-        if w.b.strides[1] == 1 && w.b.strides[2] != 1 {
-          packColumns(from, batch, j)
-        } else {
-          packRows(from, batch, j)
-        }
-      }
-    }
-  }
-
-  /// Steps of k side by side: transposed in registers.
-  private func packColumns(_ from: TileBuffer, _ batch: Tile, _ j: Tile) {
-    let columns = (b.iota([nr], dimension: 0) + j).minimum(n - 1)
-    transposing(k) { step, count, limit in
-      let numbers = from.load(
-        [.at(batch), .span(step, 1), .gather(columns, 0)], shape: [nr, count], limits: [nil, limit])
-      panels.store(
-        numbers.cast(.int16).bitcast(.int32).transpose([1, 0]),
-        [.at(batch), .at(j / nr), .span(step / 2, 0), .span(b.index(0), 1)],
-        limits: [limit.map { $0.ceilDivided(by: 2) }, nil])
-    }
-  }
-
-  /// Columns side by side: two rows are joined.
-  private func packRows(_ from: TileBuffer, _ batch: Tile, _ j: Tile) {
-    let low = b.constant(0xFFFF, .int32, [nr])
-    let bits = b.constant(16, .int32, [nr])
-    func join(isWhole: Bool) {
-      func row(_ step: Tile) -> Tile {
-        let columns: TileBuffer.Index =
-          isWhole ? .span(j, 0) : .gather((b.iota([nr], dimension: 0) + j).minimum(n - 1), 0)
-        return from.load([.at(batch), .at(step), columns], shape: [nr]).cast(.int32)
-      }
-      func put(_ word: Tile, _ pair: Tile) {
-        panels.store(word, [.at(batch), .at(j / nr), .at(pair), .span(b.index(0), 0)])
-      }
-      let pairs = k / 2
-      b.loop(to: pairs) { pair in
-        put(
-          row(pair * 2).binary(.and, low).binary(.or, row(pair * 2 + 1).binary(.shiftLeft, bits)), pair)
-      }
-      if w.a.shape[2].constant.map({ $0 % 2 == 0 }) ?? false { return }
-      b.when((pairs * 2).less(k)) { put(row(pairs * 2).binary(.and, low), pairs) }
-    }
-    b.when((j + nr).lessEqual(n)) {
-      join(isWhole: true)
-    } otherwise: {
-      join(isWhole: false)
-    }
   }
 
   // MARK: Few rows

@@ -49,7 +49,7 @@ public struct Compilation: Sendable {
   /// - Parameter graph: as the graph pipeline left it.
   /// - Throws: `Failure` listing the nodes that no kernel can do.
   public init(_ graph: Graph, modelHash: String, options: CompileOptions) throws {
-    let fused = try fuseElementwise(graph)
+    let fused = try settleEpilogues(fuseElementwise(graph))
     self.graph = fused
     self.modelHash = modelHash
     var options = options

@@ -14,13 +14,15 @@ public struct Rewriter {
   public var result: Graph
   private var renamed: [ValueID: ValueID] = [:]
 
-  /// - Parameter replace: returns the values, of `result`, that stand for the results of a node of `source`, whose
-  ///   types they must have; or nil to copy the node as it is.
+  /// - Parameters:
+  ///   - order: all nodes, each after those that it needs; as they stand unless given.
+  ///   - replace: returns the values, of `result`, that stand for the results of a node of `source`, whose
+  ///     types they must have; or nil to copy the node as it is.
   public static func rewrite(
-    _ graph: Graph, _ replace: (inout Rewriter, NodeID) throws -> [ValueID]?
+    _ graph: Graph, order: [NodeID]? = nil, _ replace: (inout Rewriter, NodeID) throws -> [ValueID]?
   ) throws -> Graph {
     var rewriter = Rewriter(graph)
-    for node in graph.nodeIDs {
+    for node in order ?? Array(graph.nodeIDs) {
       let values = try replace(&rewriter, node) ?? rewriter.copy(node)
       rewriter.map(node, to: values)
     }

@@ -48,6 +48,17 @@ import Testing
     }
   }
 
+  /// Rows of a side by side: words are joined, k ends within one, rows within a vector.
+  @Test(arguments: IntegerMatmulCase.types, [true, false]) func rowsSideBySide(left: ElementType, isConstant: Bool)
+    throws
+  {
+    for (m, n, k) in [(1, 16, 1), (6, 17, 18), (16, 20, 35), (17, 5, 16), (48, 33, 7)] {
+      try check(
+        .init(
+          left, .int8, m: m, n: n, k: k, batch: 2, bIsConstant: isConstant, leftTransposed: true, isSymbolic: m > 16))
+    }
+  }
+
   /// Operands of sizes known at run time only, k in both layouts.
   @Test(arguments: [true, false]) func dynamicOperands(transposed: Bool) throws {
     for (m, n, k) in [(1, 16, 1), (6, 17, 16), (9, 48, 33)] {
@@ -57,9 +68,10 @@ import Testing
   }
 
   /// Blocking and widths that the defaults do not take.
-  @Test(arguments: [1, 2]) func knobs(bytes: Int) throws {
+  @Test(arguments: [1, 2], [0, 1]) func knobs(bytes: Int, packs: Int) throws {
     let knobs: Knobs = [
-      "mr": 4, "nr": 8, "mc": 2, "nc": 3, "unroll": 2, "bytes": bytes, "skinnyPanels": 3, "skinnyUnroll": 4,
+      "mr": 4, "nr": 8, "mc": 2, "nc": 3, "packA": packs, "unroll": 2, "bytes": bytes, "skinnyPanels": 3,
+      "skinnyUnroll": 4,
     ]
     for (m, n, k) in [(19, 50, 100), (8, 24, 47), (1, 31, 25), (3, 24, 64)] {
       try check(.init(.uint8, .int8, m: m, n: n, k: k, isSymbolic: m == 19), knobs: [knobs])

@@ -14,7 +14,7 @@ extension Planner {
       guard graph[id].op is Elementwise else { continue }
       let operands = graph[id].operands.compactMap { $0 }
       let ready = operands.map { firstNeeded($0) }
-      guard let last = ready.compactMap({ $0 }).max(), canEndInElementwise(last), epilogues[last] == nil else {
+      guard let last = ready.compactMap({ $0 }).max(), graph[last].op.canEndInElementwise, epilogues[last] == nil else {
         continue
       }
       let result = graph[last].results[0]
@@ -32,23 +32,13 @@ extension Planner {
   /// The node that must have run before `value` can be read: the one that computes what it is a view of.
   private func firstNeeded(_ value: ValueID) -> NodeID? {
     guard let node = graph.producer(value) else { return nil }
-    switch graph[node].op {
-    case is Reshape, is Bitcast, is Transpose, is Slice, is Broadcast:
+    if graph[node].op.isView {
       // A view also needs the sizes it speaks of.
       let source = graph[node].operands[0].flatMap { firstNeeded($0) }
       return [source, lastDefiner(graph[node].op.usedSymbols)].compactMap { $0 }.max()
-    default:
-      // An absorbed elementwise node is computed by its kernel.
-      if let kernel = epilogues.first(where: { $0.value == node })?.key { return kernel }
-      return node
     }
-  }
-
-  private func canEndInElementwise(_ node: NodeID) -> Bool {
-    switch graph[node].op {
-    case is MatMul, is Convolve, is ConvolveTransposed, is Softmax, is LayerNorm, is GroupNorm, is Reduce: true
-    default: false
-    }
+    // An absorbed elementwise node is computed by its kernel.
+    return epilogues.first { $0.value == node }?.key ?? node
   }
 
   /// What the kernel of `node` computes: its own result, or that of the node it ends in.
@@ -168,10 +158,7 @@ extension Planner {
 
   /// Whether a kernel writes `value`, and so may be told where to.
   private func isComputedByKernel(_ value: ValueID) -> Bool {
-    guard let node = graph.producer(value) else { return false }
-    switch graph[node].op {
-    case is Reshape, is Bitcast, is Transpose, is Slice, is Broadcast, is BindSymbols, is Loop: return false
-    default: return true
-    }
+    guard let op = graph.producer(value).map({ graph[$0].op }) else { return false }
+    return !(op.isView || op is BindSymbols || op is Loop)
   }
 }

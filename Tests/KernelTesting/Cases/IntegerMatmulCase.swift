@@ -8,6 +8,8 @@ public struct IntegerMatmulCase: Sendable {
   public var bIsConstant: Bool
   /// b lies in memory as [n, k].
   public var transposed: Bool
+  /// a lies in memory as [k, m].
+  public var leftTransposed: Bool
   /// Rows, and steps of k where b is not a constant, are known at run time only.
   public var isSymbolic: Bool
   /// Only the numbers at the ends of the operands' ranges.
@@ -19,11 +21,13 @@ public struct IntegerMatmulCase: Sendable {
 
   public init(
     _ left: ElementType, _ right: ElementType, m: Int, n: Int, k: Int, batch: Int = 1, bIsConstant: Bool = true,
-    transposed: Bool = false, isSymbolic: Bool = false, isExtreme: Bool = false, isSmall: Bool = false,
+    transposed: Bool = false, leftTransposed: Bool = false, isSymbolic: Bool = false, isExtreme: Bool = false,
+    isSmall: Bool = false,
     requantises: Bool = false
   ) {
     (self.left, self.right, self.m, self.n, self.k, self.batch) = (left, right, m, n, k, batch)
-    (self.bIsConstant, self.transposed, self.isSymbolic) = (bIsConstant, transposed, isSymbolic)
+    (self.bIsConstant, self.isSymbolic) = (bIsConstant, isSymbolic)
+    (self.transposed, self.leftTransposed) = (transposed, leftTransposed)
     (self.isExtreme, self.isSmall, self.requantises) = (isExtreme, isSmall, requantises)
   }
 
@@ -38,7 +42,8 @@ public struct IntegerMatmulCase: Sendable {
       m: skinny ? g.size(1...4) : g.edge([4, 6, 12], most: 40),
       n: g.edge([8, 16, 64], most: skinny ? 200 : 70),
       k: g.flip(0.1) ? g.edge([256], most: 600) : g.edge([8, 16], most: 70), batch: g.pick(1, 1, 2, 3),
-      bIsConstant: g.flip(0.7), transposed: g.flip(), isSymbolic: g.flip(0.3), isExtreme: g.flip(0.3),
+      bIsConstant: g.flip(0.7), transposed: g.flip(), leftTransposed: g.flip(0.3),
+      isSymbolic: g.flip(0.3), isExtreme: g.flip(0.3),
       isSmall: g.flip(0.5), requantises: g.flip(0.3))
   }
 
@@ -46,11 +51,14 @@ public struct IntegerMatmulCase: Sendable {
     var sizes = DrawnSizes(isSymbolic)
     let rows = sizes.dim("m", m)
     let depth = bIsConstant ? Dim(k) : sizes.dim("k", k)
+    let a: View =
+      leftTransposed
+      ? .transposed(left, [Dim(batch), depth, rows], [0, 2, 1]) : View(left, [Dim(batch), rows, depth])
     let b: View =
       transposed
       ? .transposed(right, [Dim(batch), Dim(n), depth], [0, 2, 1]) : View(right, [Dim(batch), depth, Dim(n)])
     let w = MatmulWorkload(
-      a: View(left, [Dim(batch), rows, depth]), b: b, bIsConstant: bIsConstant,
+      a: a, b: b, bIsConstant: bIsConstant,
       bLimit: isSmall && bIsConstant ? 64 : nil,
       epilogue: requantises ? Self.requantising([Dim(batch), rows, Dim(n)]) : Self.biased([Dim(batch), rows, Dim(n)]))
     let inputs = samples(w.operands, sizes: sizes.values, &generator)

@@ -1,0 +1,116 @@
+import TensorTypes
+import TileIR
+
+/// How operands become words at run time.
+extension WordProgram {
+  /// All of a's blocks. What stands past the last row is never stored.
+  func packBlocks(_ batches: Tile, _ rows: Tile, to blocks: TileBuffer) {
+    // A block is so little work that several are worth a worker's waking.
+    let grain = max(1, 16_384 / max(1, mr * w.a.shape[2].estimate))
+    b.loop(.parallel(grain: grain), to: batches) { batch in
+      b.loop(.parallel(grain: grain), to: rows, step: mr) { row in
+        if w.a.strides[1] == 1 && w.a.strides[2] != 1 {
+          joinRows(batch, row, to: blocks)
+        } else {
+          transposeRows(batch, row, to: blocks)
+        }
+      }
+    }
+  }
+
+  /// Steps of k side by side: transposed in registers.
+  private func transposeRows(_ batch: Tile, _ row: Tile, to blocks: TileBuffer) {
+    let packedRows = Self.packedRows(mr, machine)
+    let rows = rowIndices(row, count: packedRows)
+    transposing(k) { step, count, limit in
+      let numbers = a.load(
+        [.at(batch), .gather(rows, 0), .span(step, 1)], shape: [packedRows, count], limits: [nil, limit])
+      blocks.store(
+        words(numbers).transpose([1, 0]), [.at(batch), .at(row / mr), .span(step / group, 0), .span(b.index(0), 1)],
+        limits: [limit.map { $0.ceilDivided(by: group) }, nil])
+    }
+  }
+
+  /// Rows side by side: a word's numbers are joined.
+  private func joinRows(_ batch: Tile, _ row: Tile, to blocks: TileBuffer) {
+    let width = Self.packedRows(mr, machine)
+    joining(row, width, of: m) { step, limits in
+      a.load([.at(batch), .span(row, 1), .span(step, 0)], shape: [1, width], limits: limits, fill: .integer(0))
+    } store: {
+      blocks.store($0, [.at(batch), .at(row / mr), .span($1, 0), .span(b.index(0), 1)])
+    }
+  }
+
+  /// Words of numbers that lie apart, `width` from number `first` on of the `size` that lie side by side.
+  /// - Parameters:
+  ///   - load: the numbers of a step of k, `[1, width]`, with limits to both.
+  ///   - store: the words, and which of k's they are.
+  private func joining(
+    _ first: Tile, _ width: Int, of size: Tile, load: (_ step: Tile, _ limits: [Tile?]) -> Tile,
+    store: (_ words: Tile, _ number: Tile) -> Void
+  ) {
+    func join(_ number: Tile, isLast: Bool, _ limit: Tile?) {
+      let words = b.words(parts) { j in
+        let step = number * group + j
+        return load(step, [isLast ? k - step : nil, limit])
+      }
+      store(words, number)
+    }
+    func all(_ limit: Tile?) {
+      let whole = k / group
+      b.loop(.unrolled(by: 4), to: whole) { join($0, isLast: false, limit) }
+      if w.a.shape[2].constant.map({ $0 % group == 0 }) ?? false { return }
+      b.when((whole * group).less(k)) { join(whole, isLast: true, limit) }
+    }
+    b.when((first + width).lessEqual(size)) {
+      all(nil)
+    } otherwise: {
+      all(size - first)
+    }
+  }
+
+  /// Steps of k in pieces that fill a vector with words: whole ones, then what is left, with a limit.
+  private func transposing(_ k: Tile, _ body: (Tile, Int, Tile?) -> Void) {
+    let count = group * machine.lanes
+    let whole = k / count * count
+    b.loop(to: whole, step: count) { body($0, count, nil) }
+    if let size = w.a.shape[2].constant, size % count == 0 { return }
+    b.when(whole.less(k)) { body(whole, count, k - whole) }
+  }
+
+  /// b's columns, a panel at a time. What stands past the last one is never stored.
+  func packPanels(_ from: TileBuffer) {
+    let batches = w.b.strides[0] == 0 ? b.index(1) : b.size(w.b.shape[0])
+    b.loop(.parallel(grain: 1), to: batches) { batch in
+      b.loop(.parallel(grain: 1), to: n, step: nr) { j in
+        if w.b.strides[1] == 1 && w.b.strides[2] != 1 {
+          transposeColumns(from, batch, j)
+        } else {
+          joinColumns(from, batch, j)
+        }
+      }
+    }
+  }
+
+  /// Steps of k side by side: transposed in registers.
+  private func transposeColumns(_ from: TileBuffer, _ batch: Tile, _ j: Tile) {
+    let columns = (b.iota([nr], dimension: 0) + j).minimum(n - 1)
+    transposing(k) { step, count, limit in
+      let numbers = from.load(
+        [.at(batch), .span(step, 1), .gather(columns, 0)], shape: [nr, count], limits: [nil, limit])
+      panels.store(
+        numbers.cast(.int16).bitcast(.int32).transpose([1, 0]),
+        [.at(batch), .at(j / nr), .span(step / 2, 0), .span(b.index(0), 1)],
+        limits: [limit.map { $0.ceilDivided(by: 2) }, nil])
+    }
+  }
+
+  /// Columns side by side: a word's numbers are joined.
+  private func joinColumns(_ from: TileBuffer, _ batch: Tile, _ j: Tile) {
+    joining(j, nr, of: n) { step, limits in
+      from.load([.at(batch), .span(step, 0), .span(j, 1)], shape: [1, nr], limits: limits, fill: .integer(0))
+    } store: {
+      panels.store($0, [.at(batch), .at(j / nr), .span($1, 0), .span(b.index(0), 1)])
+    }
+  }
+}
