@@ -136,26 +136,29 @@ struct WinogradShape {
   /// As many tiles at a time as the level-2 cache holds V and a pass of M of, but enough that a weight fetched from
   /// further away is used often.
   func defaultKnobs(on machine: Machine) -> Knobs {
-    let register = RegisterTile.fitting(rows: tiles, columns: w.outputsPerGroup, streams: true, on: machine)
+    let register = RegisterTile.fitting(rows: tiles, columns: w.outputsPerGroup, streams: false, on: machine)
     let panels = (w.outputsPerGroup + register.columns - 1) / register.columns
     let bytesPerTile = points * 4 * (depth + register.columns)
     let inCache = machine.cacheBytes[1] * 6 / 10 / (bytesPerTile * register.rows)
     let forReuse = (w.outputsPerGroup / 8 + register.rows - 1) / register.rows
     let all = (tiles + register.rows - 1) / register.rows
     var blocks = max(1, min(12, all, max(inCache, forReuse)))
-    // Eight tasks where there is the work for them, so that two to four workers finish together: first fewer tiles at a
-    // time, then fewer channels, for which tiles are transformed again.
-    while blocks > max(2, forReuse), all / blocks < 8 { blocks -= 1 }
+    // Enough tasks for threads to finish together: first fewer tiles at a time, then fewer channels, for which tiles are transformed
+    // again.
+    while blocks > max(2, forReuse), all / blocks < 4 * (machine.workers ?? 2) { blocks -= 1 }
     // Blocks of one size.
-    blocks = (all + (all + blocks - 1) / blocks - 1) / ((all + blocks - 1) / blocks)
-    var columns = panels
-    while columns * register.columns > 128, all / blocks * ((panels + columns - 1) / columns) < 8 {
-      columns = (columns + 1) / 2
-    }
+    let parts = (all + blocks - 1) / blocks
+    blocks = (all + parts - 1) / parts
+    let products = Double(all * register.rows * panels * register.columns) / 2 / 0.8
+    // V made anew goes through the caches: it takes more than twice its instructions' time.
+    let columns = machine.panelsPerTask(of: panels, others: parts, overhead: 8 * Double(tiles) / products)
+    // V, where it is too much for the level-2 cache, is read once for several panels; of M there is so much more.
+    let sums = points * 4 * blocks * register.rows * register.columns
+    let together = inCache >= blocks ? 1 : max(2, min(4, machine.cacheBytes[1] * 6 / 10 / sums))
     return [
       "m": transform.outputs, "mr": register.rows, "nr": register.columns, "tiles": blocks,
-      "panels": inCache >= blocks ? 1 : min(2, columns), "nc": columns, "unroll": 4,
-      "prefetch": PanelPrefetch.blocks(passing: blocks),
+      "panels": min(together, columns), "nc": columns, "unroll": 4,
+      "prefetch": PanelPrefetch.blocks(passing: blocks, most: 8),
     ]
   }
 }

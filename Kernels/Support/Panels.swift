@@ -25,8 +25,10 @@ struct PanelPrefetch {
   /// The values of the knob `prefetch`.
   static let choices = [0, 1, 2, 4, 8]
 
-  /// - Parameter rows: blocks that pass by a panel.
-  static func blocks(passing rows: Int) -> Int { choices.last { $0 <= min(4, rows) }! }
+  /// - Parameters:
+  ///   - rows: blocks that pass by a panel.
+  ///   - most: of them that are to fetch.
+  static func blocks(passing rows: Int, most: Int = 4) -> Int { choices.last { $0 <= min(most, rows) }! }
 }
 
 /// Copies part of a matrix known only at run time to panels in local memory.

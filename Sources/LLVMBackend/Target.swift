@@ -44,6 +44,13 @@ public struct Target: Hashable, Sendable {
     triple: "x86_64-unknown-linux-gnu", cpu: "x86-64-v2", tune: "generic", featureString: "",
     requiredFeatures: v2Features)
 
+  /// With kernels that suit so many threads.
+  public func shared(by workers: Int) -> Target {
+    var target = self
+    target.machine.workers = workers
+    return target
+  }
+
   /// With a feature, as LLVM spells it, that has an instruction for `dot`.
   private func adding(_ feature: String, as required: String, _ dot: WordParts, name: String) -> Target {
     var target = self

@@ -9,6 +9,8 @@ public struct Machine: Hashable, Sendable, Codable {
   public var hasFMA: Bool
   /// Bytes of data cache a core can count on: level 1, level 2, its share of level 3.
   public var cacheBytes: [Int]
+  /// Threads that will share the work, where that is known: what schedules suit, never what results depend on.
+  public var workers: Int?
   /// Which short dot products take an instruction or two; the others are spelled out.
   public var wordDots: [WordParts]
 

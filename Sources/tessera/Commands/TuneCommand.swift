@@ -102,7 +102,7 @@ struct TuneCommand: ParsableCommand {
   }
 
   private func tune(_ call: TuneCall, _ store: TuningStore) throws {
-    let targets = try ModelCompiler.targets(call.target)
+    let targets = try ModelCompiler.targets(call.target, threads: call.threads)
     guard targets.count == 1 else { throw Failure(.usage, "--target: tune for one instruction set at a time") }
     let missing = targets[0].requiredFeatures.filter { !CPU.features.contains($0) }
     guard missing.isEmpty else {

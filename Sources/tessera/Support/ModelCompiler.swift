@@ -40,14 +40,15 @@ enum ModelCompiler {
   }
 
   /// Targets by name; `native` is the most demanding one that this machine can run.
-  static func targets(_ names: String) throws -> [Target] {
+  /// - Parameter threads: that share the work; the CPUs there are unless given.
+  static func targets(_ names: String, threads: Int?) throws -> [Target] {
     try names.split(separator: ",").map { name in
-      if name == "native" { return native }
-      return try Target.named(String(name))
+      let target = name == "native" ? native : try Target.named(String(name))
+      return target.shared(by: threads ?? min(CPU.available, ThreadPool.limit))
     }
   }
 
-  static var native: Target {
+  private static var native: Target {
     let features = CPU.features
     return Target.all.first { $0.requiredFeatures.allSatisfy(features.contains) } ?? Target.all.last!
   }
@@ -63,7 +64,7 @@ enum ModelCompiler {
     // Once mapped the file is not needed.
     defer { try? FileManager.default.removeItem(at: folder) }
     let library = folder.appendingPathComponent("model.so").path
-    try compile(path, options: CompileOptions(targets: [native], jobs: jobs)).write(to: library)
+    try compile(path, options: CompileOptions(targets: targets("native", threads: threads), jobs: jobs)).write(to: library)
     return try Library(path: library, options: options)
   }
 }

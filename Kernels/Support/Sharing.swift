@@ -1,0 +1,34 @@
+import TileIR
+
+// How work is cut into tasks that threads share.
+
+extension Machine {
+  /// How many of `panels` a task takes, so that all tasks are through soonest.
+  /// - Parameters:
+  ///   - others: tasks that each of these is cut into besides.
+  ///   - overhead: what each task of these does anew, however many panels it takes, as a share of all the work.
+  func panelsPerTask(of panels: Int, others: Int, overhead: Double) -> Int {
+    func cost(_ count: Int) -> Double {
+      let whole = [Int](repeating: count, count: panels / count)
+      let sizes = panels % count == 0 ? whole : whole + [panels % count]
+      let tasks = sizes.flatMap { [Double](repeating: Double($0) / Double(panels * others), count: others) }
+      return stretch(tasks) + overhead * Double(sizes.count)
+    }
+    let counts = Set((1...panels).map { (panels + $0 - 1) / $0 }).sorted(by: >)
+    return counts.min { cost($0) < cost($1) }!
+  }
+
+  /// How many times as long tasks take as work that can be divided at will: threads take one after the other. Where their number is not
+  /// known: two or four, the mean.
+  /// - Parameter tasks: the share of the work that each is.
+  private func stretch(_ tasks: [Double]) -> Double {
+    let counts = workers.map { [$0] } ?? [2, 4]
+    let times = counts.map { count -> Double in
+      var threads = [Double](repeating: 0, count: count)
+      for task in tasks { threads[threads.indices.min { threads[$0] < threads[$1] }!] += task }
+      // A part of a task's time goes by until the last thread is through.
+      return (threads.max()! + (count == 1 ? 0 : 0.04) * tasks.max()!) * Double(count)
+    }
+    return times.reduce(0, +) / Double(times.count)
+  }
+}
