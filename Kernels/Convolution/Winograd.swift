@@ -158,7 +158,7 @@ struct WinogradShape {
     return [
       "m": transform.outputs, "mr": register.rows, "nr": register.columns, "tiles": blocks,
       "panels": min(together, columns), "nc": columns, "unroll": 4,
-      "prefetch": PanelPrefetch.blocks(passing: blocks, most: 8),
+      "prefetch": PanelPrefetch.blocks(passing: blocks),
     ]
   }
 }

@@ -137,10 +137,10 @@ struct WordProgram {
     results.store(sum, batch, i, j)
   }
 
-  /// `count` rows of a from `first` on; past a's end its last row is repeated.
+  /// `count` rows of a from a block's first on; past a's end its last row is repeated.
   func rowIndices(_ first: Tile, count: Int) -> Tile {
     let rows = b.iota([count], dimension: 0) + first
-    if let size = w.a.shape[1].constant, size % count == 0 { return rows }
+    if count == mr, let size = w.a.shape[1].constant, size % mr == 0 { return rows }
     return rows.minimum(m - 1)
   }
 

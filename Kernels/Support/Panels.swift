@@ -25,10 +25,8 @@ struct PanelPrefetch {
   /// The values of the knob `prefetch`.
   static let choices = [0, 1, 2, 4, 8]
 
-  /// - Parameters:
-  ///   - rows: blocks that pass by a panel.
-  ///   - most: of them that are to fetch.
-  static func blocks(passing rows: Int, most: Int = 4) -> Int { choices.last { $0 <= min(most, rows) }! }
+  /// - Parameter rows: blocks that pass by a panel: as many of them fetch as there are values for.
+  static func blocks(passing rows: Int) -> Int { choices.last { $0 <= rows }! }
 }
 
 /// Copies part of a matrix known only at run time to panels in local memory.
