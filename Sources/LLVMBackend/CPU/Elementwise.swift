@@ -74,7 +74,7 @@ extension KernelLowering {
     case .add: return LLVMBuildFAdd(b, x, y, "")
     case .subtract: return LLVMBuildFSub(b, x, y, "")
     case .multiply: return LLVMBuildFMul(b, x, y, "")
-    case .divide: return LLVMBuildFDiv(b, x, y, "")
+    case .divide: return quotient(x, byConstant: y) ?? LLVMBuildFDiv(b, x, y, "")
     case .minimum: return e.intrinsic("llvm.minimum", [type], [x, y])
     case .maximum: return e.intrinsic("llvm.maximum", [type], [x, y])
     case .equal: return LLVMBuildFCmp(b, LLVMRealOEQ, x, y, "")
@@ -86,6 +86,33 @@ extension KernelLowering {
     case .power, .modulo, .remainder: preconditionFailure("\(function) on floats expanded before lowering")
     case .and, .or, .xor, .shiftLeft, .shiftRight: preconditionFailure("integer operands for \(function)")
     }
+  }
+
+  /// x / c for a constant c, rounded as a division, without one, which takes 16 cycles for a vector of 64 bytes: the product with c's
+  /// reciprocal, corrected by what it leaves of x, which fma finds exactly (Markstein, IBM J. Res. Dev. 34, 1990). Where what is left
+  /// is subnormal (|x| < 2⁻⁶⁰) the last place may differ. nil where the theorem or the machine has no place for it.
+  private func quotient(_ x: LLVMValueRef, byConstant y: LLVMValueRef) -> LLVMValueRef? {
+    let type = LLVMTypeOf(x)!
+    guard target.machine.vectorBytes == 64, target.machine.hasFMA, LLVMGetTypeKind(type) == LLVMVectorTypeKind,
+      LLVMGetElementType(type) == e.type(.float32), let c = constant(y),
+      (-40...40).contains(c.exponent), c.significandBitPattern != (1 << 23) - 1
+    else { return nil }
+    let inverse = splatConstant(.float(Double(1 / c)), .float32, like: x)
+    let estimate = LLVMBuildFMul(e.builder, x, inverse, "")!
+    let left = e.intrinsic("llvm.fma", [type], [LLVMBuildFNeg(e.builder, estimate, ""), y, x])
+    let corrected = e.intrinsic("llvm.fma", [type], [left, inverse, estimate])
+    // Zeros keep their sign, infinities and what is not a number stay.
+    let isNormal = e.intrinsic("llvm.is.fpclass", [type], [estimate, e.constant32(0x108)])
+    return LLVMBuildSelect(e.builder, isNormal, corrected, estimate, "")
+  }
+
+  /// The f32 that all lanes of a constant hold.
+  private func constant(_ y: LLVMValueRef) -> Float? {
+    guard LLVMIsConstant(y) != 0 else { return nil }
+    let lanes = (0..<LLVMGetVectorSize(LLVMTypeOf(y))).map { LLVMGetAggregateElement(y, $0) }
+    guard let first = lanes[0], LLVMIsAConstantFP(first) != nil, lanes.allSatisfy({ $0 == first }) else { return nil }
+    var losesInformation: LLVMBool = 0
+    return Float(LLVMConstRealGetDouble(first, &losesInformation))
   }
 
   private func integerBinary(
