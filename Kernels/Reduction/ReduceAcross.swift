@@ -24,9 +24,10 @@ struct ReduceAcross: KernelTemplate {
     // Results side by side already share out the work where there are many.
     let blocks = AcrossReduction.blocks(of: space, rows: rows, on: machine)
     let isShared = space.resultCount / max(1, inner) * blocks.count >= 16
+    let elements = Double(space.length) * Double(space.resultCount)
     let pieces =
       isShared || work < 1 << 9
-      ? 1 : max(1, min(16, space.length / (4 * rows), space.length * space.resultCount >> 15))
+      ? 1 : max(1, min(16, space.length / (4 * rows), Int(min(elements, 0x1p40)) >> 15))
     return ["vectors": vectors, "pieces": pieces, "rows": rows]
   }
 
