@@ -47,7 +47,8 @@ struct RowConvolution: KernelTemplate {
       ? nil : (1...mostVectors).last { $0 * outputs >= 8 && fitting % $0 == 0 }
     // Four where fewer places are then left empty.
     func isEmpty(_ vectors: Int) -> Int { (vectors - fitting % vectors) % vectors }
-    let four = outputs > 1 && fitting > 4 && 4 * outputs + 5 <= machine.vectorRegisters && isEmpty(4) < isEmpty(mostVectors)
+    let four =
+      outputs > 1 && fitting > 4 && 4 * outputs + 5 <= machine.vectorRegisters && isEmpty(4) < isEmpty(mostVectors)
     let vectors = even ?? (four ? 4 : mostVectors)
     let mostRows = outputs == 1 ? vectors > 2 ? 2 : 4 : max(1, min(2, sums / (outputs * vectors)))
     let rows = height.map { h in (1...mostRows).last { h % $0 == 0 || $0 == 1 }! } ?? mostRows

@@ -27,7 +27,8 @@ struct WordMatmul: KernelTemplate {
     return KnobSpace([
       ("mr", Set(tiles.map(\.rows)).sorted()), ("nr", Set(tiles.map(\.columns)).sorted()),
       ("mc", [1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64]), ("nc", [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64]),
-      ("packA", w.readsWords(on: machine) ? [0, 1] : [1]), ("unroll", [1, 2, 4, 8]), ("bytes", w.bIsConstant && w.b.element.byteCount == 1 ? [1, 2] : [2]),
+      ("packA", w.readsWords(on: machine) ? [0, 1] : [1]), ("unroll", [1, 2, 4, 8]),
+      ("bytes", w.bIsConstant && w.b.element.byteCount == 1 ? [1, 2] : [2]),
       ("skinnyPanels", [1, 2, 3, 4, 6, 8]), ("skinnyUnroll", [1, 2, 4, 8]),
     ]) { knobs in tiles.contains(RegisterTile(rows: knobs["mr"], columns: knobs["nr"])) }
   }

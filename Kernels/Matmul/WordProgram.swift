@@ -130,9 +130,10 @@ struct WordProgram {
       .unrolled(by: knobs["unroll"]), to: steps, carrying: [b.constant(0, parts.accumulator, [mr, nr])]
     ) { [add($0, to: $1[0], limit: nil)] }[0]
     if !isWhole {
-      sum = b.loop(from: steps, to: k.ceilDivided(by: group), carrying: [sum]) {
-        [add($0, to: $1[0], limit: k - steps * group)]
-      }[0]
+      sum =
+        b.loop(from: steps, to: k.ceilDivided(by: group), carrying: [sum]) {
+          [add($0, to: $1[0], limit: k - steps * group)]
+        }[0]
     }
     results.store(sum, batch, i, j)
   }

@@ -46,7 +46,8 @@ public struct Tunings: Sendable {
       Place(task: $0.task, device: $0.device, target: $0.target, threads: $0.threads)
     }
     return places.compactMap { place, records in
-      guard let task = try? CanonicalTask(place.task), let target = (try? Target.named(place.target))?.shared(by: place.threads),
+      guard let task = try? CanonicalTask(place.task),
+        let target = (try? Target.named(place.target))?.shared(by: place.threads),
         let usual = allKernels.best(for: task.workload, on: target.machine)
       else { return nil }
       let known = records.filter { $0.toolchain.llvm == Backend.version }

@@ -84,7 +84,8 @@ struct CompileCommand: ParsableCommand {
     let started = ContinuousClock().now
     let progress = Progress(isShown: !quiet && isatty(2) != 0)
     var options = CompileOptions(
-      targets: try ModelCompiler.targets(target, threads: threads), weights: weights == .embedded ? .embedded : .sidecar,
+      targets: try ModelCompiler.targets(target, threads: threads),
+      weights: weights == .embedded ? .embedded : .sidecar,
       jobs: jobs ?? ProcessInfo.processInfo.activeProcessorCount)
     guard !options.targets.isEmpty else { throw Failure(.usage, "--target names no target") }
     options.withoutTemplates = withoutTemplates

@@ -64,7 +64,8 @@ enum ModelCompiler {
     // Once mapped the file is not needed.
     defer { try? FileManager.default.removeItem(at: folder) }
     let library = folder.appendingPathComponent("model.so").path
-    try compile(path, options: CompileOptions(targets: targets("native", threads: threads), jobs: jobs)).write(to: library)
+    try compile(path, options: CompileOptions(targets: targets("native", threads: threads), jobs: jobs)).write(
+      to: library)
     return try Library(path: library, options: options)
   }
 }
