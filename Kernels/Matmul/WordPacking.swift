@@ -35,7 +35,7 @@ extension WordProgram {
   private func joinRows(_ batch: Tile, _ row: Tile, to blocks: TileBuffer) {
     let width = Self.packedRows(mr, machine)
     joining(row, width, of: m) { step, limits in
-      a.load([.at(batch), .span(row, 1), .span(step, 0)], shape: [1, width], limits: limits, fill: .integer(0))
+      a.load([.at(batch), .span(row, 1), .span(step, 0)], shape: [1, width], limits: limits)
     } store: {
       blocks.store($0, [.at(batch), .at(row / mr), .span($1, 0), .span(b.index(0), 1)])
     }
@@ -108,7 +108,7 @@ extension WordProgram {
   /// Columns side by side: a word's numbers are joined.
   private func joinColumns(_ from: TileBuffer, _ batch: Tile, _ j: Tile) {
     joining(j, nr, of: n) { step, limits in
-      from.load([.at(batch), .span(step, 0), .span(j, 1)], shape: [1, nr], limits: limits, fill: .integer(0))
+      from.load([.at(batch), .span(step, 0), .span(j, 1)], shape: [1, nr], limits: limits)
     } store: {
       panels.store($0, [.at(batch), .at(j / nr), .span($1, 0), .span(b.index(0), 1)])
     }

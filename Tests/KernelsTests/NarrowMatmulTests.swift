@@ -45,6 +45,8 @@ import Testing
       try check(narrow)
       narrow.isWideResult = true
       try check(narrow)
+      narrow.leftTransposed = true
+      try check(narrow)
     }
   }
 

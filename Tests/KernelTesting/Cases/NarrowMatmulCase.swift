@@ -16,6 +16,8 @@ public struct NarrowMatmulCase: Sendable {
   public var storage: Storage
   /// b lies in memory as [n, k].
   public var transposed = false
+  /// Where a is of 16-bit floats, it lies in memory as [k, m].
+  public var leftTransposed = false
   /// Rows are known at run time only.
   public var isSymbolic = false
   /// a and the result are of b's 16-bit floats, too.
@@ -39,6 +41,7 @@ public struct NarrowMatmulCase: Sendable {
       m: isSkinny ? g.size(1...4) : g.edge([4, 6, 12], most: 40), n: g.edge([8, 16, 64], most: isSkinny ? 200 : 70),
       k: k, batch: g.pick(1, 1, 1, 2), storage)
     drawn.transposed = g.flip()
+    drawn.leftTransposed = g.flip(0.3)
     drawn.isSymbolic = g.flip(0.3)
     drawn.isNarrowThroughout = g.flip(0.3)
     if drawn.isNarrowThroughout, g.flip() {
@@ -58,8 +61,11 @@ public struct NarrowMatmulCase: Sendable {
   private func throughout(
     _ element: ElementType, _ rows: Dim, _ sizes: [String: Int], _ generator: inout SeededGenerator
   ) -> KernelCase {
+    let a: View =
+      leftTransposed
+      ? .transposed(element, [Dim(batch), Dim(k), rows], [0, 2, 1]) : View(element, [Dim(batch), rows, Dim(k)])
     let w = MatmulWorkload(
-      a: View(element, [Dim(batch), rows, Dim(k)]), b: matrix(element, k), bIsConstant: true,
+      a: a, b: matrix(element, k), bIsConstant: true,
       epilogue: Epilogue(output: View(isWideResult ? .float32 : element, [Dim(batch), rows, Dim(n)])))
     let inputs = samples(w.operands, sizes: sizes, &generator)
     let (depth, isWideResult) = (k, isWideResult)
