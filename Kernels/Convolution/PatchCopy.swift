@@ -76,7 +76,7 @@ struct PatchCopy {
         let left = isLast ? b.index((channels - j + group - 1) / group - wholeSteps) : nil
         return x.load(
           outer + [.span(from + i, 1), .span(firstChannel + step * group + j, 0, step: group)],
-          shape: [min(lanes, steps), lanes], limits: [left, rows], fill: parts == nil ? nil : .integer(0))
+          shape: [min(lanes, steps), lanes], limits: [left, rows])
       }
       let tile = parts.map { b.words($0, numbers) } ?? numbers(0)
       patch.store(

@@ -46,9 +46,10 @@ struct RowConvolution: KernelTemplate {
       w.channelsPerGroup > 16 && fitting > 2 * mostVectors
       ? nil : (1...mostVectors).last { $0 * outputs >= 8 && fitting % $0 == 0 }
     // Four where fewer places are then left empty.
-    func isEmpty(_ vectors: Int) -> Int { (vectors - fitting % vectors) % vectors }
+    func emptyPlaces(_ vectors: Int) -> Int { (vectors - fitting % vectors) % vectors }
     let four =
-      outputs > 1 && fitting > 4 && 4 * outputs + 5 <= machine.vectorRegisters && isEmpty(4) < isEmpty(mostVectors)
+      outputs > 1 && fitting > 4 && 4 * outputs + 5 <= machine.vectorRegisters
+      && emptyPlaces(4) < emptyPlaces(mostVectors)
     let vectors = even ?? (four ? 4 : mostVectors)
     let mostRows = outputs == 1 ? vectors > 2 ? 2 : 4 : max(1, min(2, sums / (outputs * vectors)))
     let rows = height.map { h in (1...mostRows).last { h % $0 == 0 || $0 == 1 }! } ?? mostRows

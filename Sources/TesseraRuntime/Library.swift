@@ -80,7 +80,7 @@ public final class Library: Sendable {
         throw .badData("the weights do not match their hash: the file is damaged", file: path)
       }
     }
-    let pool = try ThreadPool.shared(workers: options.threads ?? min(CPU.available, ThreadPool.limit))
+    let pool = try ThreadPool.shared(workers: options.threads ?? ThreadPool.usualSize)
 
     self.path = path
     self.pool = pool

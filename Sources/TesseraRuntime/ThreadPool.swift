@@ -24,6 +24,8 @@ public final class ThreadPool: @unchecked Sendable {
   deinit { tsr_pool_destroy(pool) }
 
   public static let limit = 1024
+  /// Threads where no number is asked for: the CPUs there are.
+  public static var usualSize: Int { min(CPU.available, limit) }
 
   /// The pool of this size, which everyone who asks for the same size gets while someone holds it.
   public static func shared(workers: Int) throws(Failure) -> ThreadPool {

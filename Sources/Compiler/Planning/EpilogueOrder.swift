@@ -12,12 +12,11 @@ func settleEpilogues(_ graph: Graph) throws -> Graph {
 
 private struct EpilogueOrder {
   private let graph: Graph
-  /// The nodes that give symbols their values.
-  private var definers: [String: NodeID] = [:]
+  private let definers: [String: NodeID]
 
   init(_ graph: Graph) {
     self.graph = graph
-    for node in graph.nodeIDs { for symbol in graph[node].op.definedSymbols { definers[symbol] = node } }
+    definers = graph.definers
   }
 
   var order: [NodeID] {
@@ -61,6 +60,15 @@ private struct EpilogueOrder {
     }
     moved.insert(node)
     return true
+  }
+}
+
+extension Graph {
+  /// The nodes that give symbols their values.
+  var definers: [String: NodeID] {
+    var definers: [String: NodeID] = [:]
+    for node in nodeIDs { for symbol in self[node].op.definedSymbols { definers[symbol] = node } }
+    return definers
   }
 }
 

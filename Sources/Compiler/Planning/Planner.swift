@@ -88,7 +88,7 @@ struct Planner {
     self.templates = templates
     uses = graph.uses()
     sizes = SizeTable(tree.graphs[0])
-    for node in graph.nodeIDs { for symbol in graph[node].op.definedSymbols { definers[symbol] = node } }
+    definers = graph.definers
   }
 
   /// The last node of this graph that gives one of these symbols its value.

@@ -39,7 +39,7 @@ struct DoctorCommand: ParsableCommand {
   }
 
   func run() throws {
-    let pool = try ThreadPool.shared(workers: min(CPU.available, ThreadPool.limit))
+    let pool = try ThreadPool.shared(workers: ThreadPool.usualSize)
     var report = Report(
       cpu: CPU.name, cpus: CPU.available, features: CPU.features.sorted(), launch: pool.launchLatency() / 1000,
       linker: nil, libraries: [])

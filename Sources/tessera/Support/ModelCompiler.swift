@@ -44,7 +44,7 @@ enum ModelCompiler {
   static func targets(_ names: String, threads: Int?) throws -> [Target] {
     try names.split(separator: ",").map { name in
       let target = name == "native" ? native : try Target.named(String(name))
-      return target.shared(by: threads ?? min(CPU.available, ThreadPool.limit))
+      return target.shared(by: threads ?? ThreadPool.usualSize)
     }
   }
 

@@ -31,7 +31,7 @@ struct TuneCall: Codable {
     output = command.output.map { URL(fileURLWithPath: $0).path }
     budget = command.budget
     _ = try Budget(parsing: budget)
-    threads = command.threads ?? min(CPU.available, ThreadPool.limit)
+    threads = command.threads ?? ThreadPool.usualSize
     target = command.target
     precision = command.precision
     strategy = command.strategy

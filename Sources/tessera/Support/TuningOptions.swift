@@ -16,6 +16,6 @@ enum TuningFiles {
     if path != nil || FileManager.default.fileExists(atPath: file) {
       records += try TuningStore(path: file, isReadOnly: true).winners()
     }
-    return Tunings(records, device: .current, threads: threads ?? min(CPU.available, ThreadPool.limit))
+    return Tunings(records, device: .current, threads: threads ?? ThreadPool.usualSize)
   }
 }
