@@ -10,7 +10,9 @@ struct HostLowering {
   /// The descriptor's.
   let messages: [String]
 
-  static let alignment = Dim(64)
+  /// Whole pages: hardware fetches ahead up to the end of a page. Where a worker's local memory began in the page in which
+  /// another's ends, it took lines that were being written (decision 098).
+  static let alignment = Dim(4096)
 
   func lower() {
     lowerShape()
