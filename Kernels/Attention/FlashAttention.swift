@@ -5,8 +5,8 @@ import TileIR
 ///
 /// A task takes a block of queries and passes over the keys in blocks; maximum, sum and output of each query are
 /// brought up to date block by block (Milakov & Gimelshein, Online normalizer calculation for softmax, 2018; Dao et
-/// al., FlashAttention, 2022). A first phase packs the keys into panels, so that both products are register tiles
-/// as in a matmul. A query that sees no key gives 0.
+/// al., FlashAttention, 2022). Keys and values are packed into panels, so that both products are register tiles as in a
+/// matmul: by a first phase, or by tasks that take all the queries of a head. A query that sees no key gives 0.
 struct FlashAttention: KernelTemplate {
   let name = "attention.flash"
 
@@ -20,6 +20,7 @@ struct FlashAttention: KernelTemplate {
       ("queryBlocks", Array(1...16) + [20, 24, 32]), ("keyPanels", [2, 4, 8, 16, 32, 64]),
       ("together", [1, 2, 3, 4, 6]),
       ("unroll", [1, 2, 4, 8]),
+      ("headTasks", Self.headBytes(w).map { $0 <= machine.cacheBytes[1] } ?? false ? [0, 1] : [0]),
     ]) { knobs in tiles.contains(RegisterTile(rows: knobs["rows"], columns: knobs["columns"])) }
   }
 
@@ -46,8 +47,9 @@ struct FlashAttention: KernelTemplate {
     let tiles = (w.q.shape[2].estimate + tile.rows - 1) / tile.rows
     var queryBlocks = max(1, min(12, tiles))
     let heads = w.q.shape[0].estimate(1) * w.q.shape[1].estimate(8)
+    let hasHeadTasks = Self.hasHeadTasks(w, machine)
     // At least 16 tasks where there is the work for them.
-    while queryBlocks > 2, heads * ((tiles + queryBlocks - 1) / queryBlocks) < 16 {
+    while !hasHeadTasks, queryBlocks > 2, heads * ((tiles + queryBlocks - 1) / queryBlocks) < 16 {
       queryBlocks = (queryBlocks + 1) / 2
     }
     // As many tasks, of the same size.
@@ -58,8 +60,27 @@ struct FlashAttention: KernelTemplate {
     let keyPanels = max(2, min(512 / tile.columns, machine.cacheBytes[1] / 4 / (depth * tile.columns * 4)))
     return [
       "rows": tile.rows, "columns": tile.columns, "queryBlocks": queryBlocks, "keyPanels": keyPanels,
-      "together": tile.columns > 2 * machine.lanes ? 1 : 2, "unroll": 4,
+      "together": tile.columns > 2 * machine.lanes ? 1 : 2, "unroll": 4, "headTasks": hasHeadTasks ? 1 : 0,
     ]
+  }
+
+  /// Bytes of a head's keys and values, if that is known.
+  private static func headBytes(_ w: AttentionWorkload) -> Int? {
+    guard let keys = w.k.shape[2].constant, let depth = w.k.shape[3].constant, let valueDepth = w.v.shape[3].constant
+    else { return nil }
+    return keys * (depth + valueDepth) * w.q.element.accumulator.byteCount
+  }
+
+  /// Whether tasks pack the keys and values of a head each: where these stay in the level-2 cache, so few queries see them that
+  /// packing is a part of the work, and heads share out evenly.
+  private static func hasHeadTasks(_ w: AttentionWorkload, _ machine: Machine) -> Bool {
+    guard let bytes = headBytes(w), bytes <= machine.cacheBytes[1] / 2,
+      let queries = w.q.shape[2].constant, queries <= 512,
+      let keyHeads = (w.k.shape[0] * w.k.shape[1]).constant
+    else { return false }
+    let workers = machine.workers ?? 4
+    let turns = (keyHeads + workers - 1) / workers
+    return turns >= 3 && Double(turns * workers) <= 1.05 * Double(keyHeads)
   }
 
   /// Both products at three quarters of two fma a cycle, and packing, which takes about half a cycle an element.

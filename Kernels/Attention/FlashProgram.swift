@@ -22,10 +22,8 @@ struct FlashProgram {
   let b = TileBuilder("attention")
   let (q, k, v, y): (TileBuffer, TileBuffer, TileBuffer, TileBuffer)
   let scores: Scores
-  /// Dimensions batch, key head, panel, depth, key within the panel.
-  let packedKeys: TileBuffer
-  /// Dimensions batch, key head, panel, key, part of the depth within the panel.
-  let packedValues: TileBuffer
+  /// The panels of all heads, if they are packed before the tasks begin.
+  private let shared: (keys: TileBuffer, values: TileBuffer)?
   let (queries, keys): (Tile, Tile)
   let zero: Tile
 
@@ -48,48 +46,83 @@ struct FlashProgram {
     v = b.parameter("v", .input, w.v.buffer)
     let mask = w.mask.map { [b] in b.parameter("mask", .input, $0.buffer) }
     y = b.parameter("y", .output, w.output.buffer)
-    let (batch, heads, count) = (w.k.shape[0], w.k.shape[1], w.k.shape[2])
-    packedKeys = b.parameter(
-      "keys", .scratch,
-      BufferType(element, [batch, heads, count.ceilDivided(by: Dim(columns)), Dim(depth), Dim(columns)]))
-    packedValues = b.parameter(
-      "values", .scratch, BufferType(element, [batch, heads, Dim(valuePanels), count, Dim(columns)]))
-    (queries, keys) = (b.size(w.q.shape[2]), b.size(count))
+    if knobs["headTasks"] == 0 {
+      let (keys, values) = KeyPanels.types(
+        heads: [w.k.shape[0], w.k.shape[1]], keys: w.k.shape[2], depth: depth, valuePanels: valuePanels, width: columns,
+        element, .global)
+      shared = (b.parameter("keys", .scratch, keys), b.parameter("values", .scratch, values))
+    } else {
+      shared = nil
+    }
+    (queries, keys) = (b.size(w.q.shape[2]), b.size(w.k.shape[2]))
     zero = b.index(0)
     scores = Scores(w: w, b: b, mask: mask, element: element, queries: queries, keys: keys)
   }
 
   func build() -> TileProgram {
-    let (batch, heads, keyHeads) = (b.size(w.q.shape[0]), b.size(w.q.shape[1]), b.size(w.k.shape[1]))
-    b.parallel([batch, keyHeads, keys.ceilDivided(by: nr)], grain: max(1, 16_384 / (nr * max(1, depth)))) { i in
-      packKeys(i[0], i[1], i[2])
-      packValues(i[0], i[1], i[2])
-    }
-    let rows = mr * knobs["queryBlocks"]
-    let work = max(1, rows * w.k.shape[2].estimate * (depth + valuePanels * nr) / 8)
-    let groupSize = b.size(w.q.shape[1].floorDivided(by: w.k.shape[1]))
-    b.parallel([batch, heads, queries.ceilDivided(by: rows)], grain: max(1, 24_576 / work)) { i in
-      let task = FlashTask(self, batch: i[0], head: i[1], keyHead: i[1] / groupSize, start: i[2] * rows)
-      task.run()
+    if let shared {
+      packFirst(shared.keys, shared.values)
+    } else {
+      packInTasks()
     }
     return b.finish()
   }
 
+  private var groupSize: Tile { b.size(w.q.shape[1].floorDivided(by: w.k.shape[1])) }
+  /// Of a task.
+  private var rows: Int { mr * knobs["queryBlocks"] }
+
+  /// A phase that packs the keys and values of all heads; then a task takes some queries of a head.
+  private func packFirst(_ packedKeys: TileBuffer, _ packedValues: TileBuffer) {
+    let (batch, heads, keyHeads) = (b.size(w.q.shape[0]), b.size(w.q.shape[1]), b.size(w.k.shape[1]))
+    func panels(_ batch: Tile, _ keyHead: Tile) -> KeyPanels {
+      KeyPanels(keys: packedKeys, values: packedValues, place: [.at(batch), .at(keyHead)])
+    }
+    b.parallel([batch, keyHeads, keys.ceilDivided(by: nr)], grain: max(1, 16_384 / (nr * max(1, depth)))) { i in
+      pack(batch: i[0], head: i[1], panel: i[2], to: panels(i[0], i[1]))
+    }
+    let work = max(1, rows * w.k.shape[2].estimate * (depth + valuePanels * nr) / 8)
+    b.parallel([batch, heads, queries.ceilDivided(by: rows)], grain: max(1, 24_576 / work)) { i in
+      let keyHead = i[1] / groupSize
+      FlashTask(self, batch: i[0], head: i[1], panels: panels(i[0], keyHead), start: i[2] * rows).run()
+    }
+  }
+
+  /// A task packs a head's keys and values for itself, and takes all the queries that see them: panels that fit go
+  /// through the level-2 cache only.
+  private func packInTasks() {
+    let work = max(1, w.q.shape[2].estimate * w.k.shape[2].estimate * (depth + valuePanels * nr) / 8)
+    b.parallel([b.size(w.k.shape[0]), b.size(w.k.shape[1])], grain: max(1, 24_576 / work)) { i in
+      let types = KeyPanels.types(
+        heads: [1, 1], keys: w.k.shape[2], depth: depth, valuePanels: valuePanels, width: nr, element, .local)
+      let panels = KeyPanels(
+        keys: b.allocate(types.keys), values: b.allocate(types.values), place: [.at(zero), .at(zero)])
+      b.loop(to: keys.ceilDivided(by: nr)) { pack(batch: i[0], head: i[1], panel: $0, to: panels) }
+      b.nested([groupSize, queries.ceilDivided(by: rows)]) { j in
+        FlashTask(self, batch: i[0], head: i[1] * groupSize + j[0], panels: panels, start: j[1] * rows).run()
+      }
+    }
+  }
+
   // MARK: Packing
 
+  private func pack(batch: Tile, head: Tile, panel: Tile, to panels: KeyPanels) {
+    packKeys(batch, head, panel, to: panels)
+    packValues(batch, head, panel, to: panels)
+  }
+
   /// `nr` rows of k, `[key, depth]`, as columns `[depth, key]`. What stands past the last key is never seen.
-  private func packKeys(_ batch: Tile, _ head: Tile, _ panel: Tile) {
+  private func packKeys(_ batch: Tile, _ head: Tile, _ panel: Tile, to panels: KeyPanels) {
     let rows = (b.iota([nr], dimension: 0) + panel * nr).minimum(keys - 1)
     forDepth { start, width in
       let block = k.load([.at(batch), .at(head), .gather(rows, 0), .span(start, 1)], shape: [nr, width]).cast(element)
-      packedKeys.store(
-        block.transpose([1, 0]), [.at(batch), .at(head), .at(panel), .span(start, 0), .span(zero, 1)])
+      panels.keys.store(block.transpose([1, 0]), panels.place + [.at(panel), .span(start, 0), .span(zero, 1)])
     }
   }
 
   /// `nr` rows of v, cut into panels. Rows lie apart in memory, often by a power of two, so that walking down a few
   /// columns of them as they are would use few of the cache's sets.
-  private func packValues(_ batch: Tile, _ head: Tile, _ block: Tile) {
+  private func packValues(_ batch: Tile, _ head: Tile, _ block: Tile, to panels: KeyPanels) {
     guard let valueDepth = w.v.shape[3].constant else { preconditionFailure("a known depth") }
     b.loop(from: block * nr, to: (block * nr + nr).minimum(keys)) { key in
       for panel in 0..<valuePanels {
@@ -97,8 +130,7 @@ struct FlashProgram {
         let limit = start + nr > valueDepth ? b.index(valueDepth - start) : nil
         let row = v.load(
           [.at(batch), .at(head), .at(key), .span(b.index(start), 0)], shape: [nr], limits: [limit])
-        packedValues.store(
-          row.cast(element), [.at(batch), .at(head), .at(b.index(panel)), .at(key), .span(zero, 0)])
+        panels.values.store(row.cast(element), panels.place + [.at(b.index(panel)), .at(key), .span(zero, 0)])
       }
     }
   }
@@ -108,5 +140,25 @@ struct FlashProgram {
     let whole = depth / lanes * lanes
     if whole > 0 { b.loop(to: b.index(whole), step: lanes) { body($0, lanes) } }
     if whole < depth { body(b.index(whole), depth - whole) }
+  }
+}
+
+/// The keys and values of a head as panels, so that both products are register tiles as in a matmul.
+struct KeyPanels {
+  /// Dimensions batch, key head, panel, depth, key within the panel.
+  let keys: TileBuffer
+  /// Dimensions batch, key head, panel of the depth, key, place within the panel.
+  let values: TileBuffer
+  /// The head's batch and number in both.
+  let place: [TileBuffer.Index]
+
+  static func types(
+    heads: Shape, keys: Dim, depth: Int, valuePanels: Int, width: Int, _ element: ElementType, _ space: MemorySpace
+  ) -> (keys: BufferType, values: BufferType) {
+    let (panels, width) = (keys.ceilDivided(by: Dim(width)), Dim(width))
+    return (
+      BufferType(element, heads + [panels, Dim(depth), width], space: space),
+      BufferType(element, heads + [Dim(valuePanels), keys, width], space: space)
+    )
   }
 }

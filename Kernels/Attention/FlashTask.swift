@@ -10,7 +10,7 @@ struct FlashTask {
   let b: TileBuilder
   let batch: Tile
   let head: Tile
-  let keyHead: Tile
+  let panels: KeyPanels
   /// The first query.
   let start: Tile
   /// The task's tiles of queries.
@@ -27,9 +27,9 @@ struct FlashTask {
   /// Weighted sums of values so far: tile, panel, query, part of the depth.
   let outputs: TileBuffer
 
-  init(_ p: FlashProgram, batch: Tile, head: Tile, keyHead: Tile, start: Tile) {
+  init(_ p: FlashProgram, batch: Tile, head: Tile, panels: KeyPanels, start: Tile) {
     (self.p, b) = (p, p.b)
-    (self.batch, self.head, self.keyHead, self.start) = (batch, head, keyHead, start)
+    (self.batch, self.head, self.panels, self.start) = (batch, head, panels, start)
     let count = p.knobs["queryBlocks"]
     tiles = (p.queries - start).ceilDivided(by: p.mr).minimum(b.index(count))
     let (tileCount, together, mr) = (Dim(count), Dim(min(count, p.knobs["together"])), Dim(p.mr))
@@ -114,7 +114,7 @@ struct FlashTask {
       ) { depth in
         packedQueries.load([.at(tile), .at(depth), .span(zero, 0)], shape: [p.mr, 1])
       } _: { depth in
-        p.packedKeys.load([.at(batch), .at(keyHead), .at(panel), .at(depth), .span(zero, 1)], shape: [1, width])
+        panels.keys.load(panels.place + [.at(panel), .at(depth), .span(zero, 1)], shape: [1, width])
       }
       let place = Scores.Place(batch: batch, head: head, query: start + tile * p.mr, key: key + column)
       p.scores.store(
@@ -181,7 +181,7 @@ struct FlashTask {
     let after = b.accumulate(before, to: count, unroll: p.knobs["unroll"]) { j in
       scores.load([.at(slot), .span(zero, 0), .at(j)], shape: [p.mr, 1])
     } _: { j in
-      p.packedValues.load([.at(batch), .at(keyHead), .at(panel), .at(key + j), .span(zero, 1)], shape: [1, width])
+      panels.values.load(panels.place + [.at(panel), .at(key + j), .span(zero, 1)], shape: [1, width])
     }
     outputs.store(after, place)
   }
