@@ -261,10 +261,10 @@ private struct ConvolutionProgram {
     let (firstRow, firstColumn) = patches.start(task.rectangle, i)
     let panel = j / nr
     let zero = b.index(0)
-    let prefetch = PanelPrefetch(
-      panels: panels, matrix: task.rectangle.place.group, panel: (panel + 1).minimum(b.index((outputs - 1) / nr)),
-      start: from * run,
-      count: (to - from) * run, blocks: prefetchBlocks, block: i / mr)
+    let prefetch = PanelPrefetch.following(
+      panel, of: panels, matrix: task.rectangle.place.group, first: task.column / nr,
+      end: task.columnEnd.ceilDivided(by: nr), start: from * run, count: (to - from) * run, depth: b.index(runs * run),
+      blocks: prefetchBlocks, block: i / mr)
     let perRow = taps[2] * steps / run
     // One loop over runs; loops over each dimension would cost more than the divisions by constants.
     return b.loop(from: from, to: to, carrying: [initial]) { number, carried in

@@ -164,7 +164,11 @@ struct MatmulProgram {
         for r in 0..<mr { partial.prefetch([blockColumn, blockRow + 1, b.index(r), zeroIndex]) }
       }
       let rows = rowIndices(i)
-      let prefetch = w.bIsConstant && !w.isNarrow ? prefetch(matrix, j, start, count, blockRow) : nil
+      let prefetch =
+        w.bIsConstant && !w.isNarrow
+        ? PanelPrefetch.following(
+          j / nr, of: right, matrix: matrix, first: column / nr, end: columnEnd.ceilDivided(by: nr), start: start,
+          count: count, depth: k, blocks: knobs["prefetch"], block: blockRow) : nil
       let sum = b.accumulate(initial, to: count, unroll: knobs["unroll"]) { step in
         prefetch?.advance(step, in: b)
         if w.aIsConstant {
@@ -194,12 +198,6 @@ struct MatmulProgram {
         results.store(sum, batch, i, j)
       }
     }
-  }
-
-  private func prefetch(_ matrix: Tile, _ j: Tile, _ start: Tile, _ count: Tile, _ block: Tile) -> PanelPrefetch {
-    PanelPrefetch(
-      panels: right, matrix: matrix, panel: (j / nr + 1).minimum((n - 1) / nr), start: start, count: count,
-      blocks: knobs["prefetch"], block: block)
   }
 
   /// Whether a task copies its part of b to panels: where columns do not lie side by side, or enough rows use it.

@@ -22,6 +22,20 @@ struct PanelPrefetch {
     panels.prefetch([matrix, panel, first, step * max(1, width / blocks)])
   }
 
+  /// What a task reads after `count` steps of a panel from `start` on, where it takes k in pieces and panels
+  /// `first ..< end` within each: the next panel's, or the next piece's first. After the last of all the next panel from its
+  /// beginning, which is often the same thread's next task.
+  static func following(
+    _ panel: Tile, of panels: TileBuffer, matrix: Tile, first: Tile, end: Tile, start: Tile, count: Tile, depth: Tile,
+    blocks: Int, block: Tile
+  ) -> PanelPrefetch {
+    let isLast = end.lessEqual(panel + 1)
+    let ends = isLast.and(depth.lessEqual(start + count))
+    return PanelPrefetch(
+      panels: panels, matrix: matrix, panel: ends.select(panel + 1, isLast.select(first, panel + 1)),
+      start: ends.select(start - start, isLast.select(start + count, start)), count: count, blocks: blocks, block: block)
+  }
+
   /// The values of the knob `prefetch`.
   static let choices = [0, 1, 2, 4, 8]
 

@@ -6,18 +6,18 @@ import TensorTypes
 
 extension Planner {
   mutating func plan(_ op: Convolve, _ node: NodeID) throws {
-    let (x, w) = (try placement(operand(node, 0)), try placement(operand(node, 1)))
-    let rank = x.view.rank
-    let order = Self.spaceOrder(rank, op.layout)
+    let w = try placement(operand(node, 1))
+    let given = try placement(operand(node, 0))
+    let order = Self.spaceOrder(given.view.rank, op.layout)
     let output = complete(node)
-    if op.isProduct(w.view.shape), try emitPointwise(node, x.transposed(order), w, output, order) { return }
+    let (op, x) = op.readingEach(given.transposed(order), weights: w.view, output: output.transposed(order).view)
+    if op.isProduct(w.view.shape), try emitPointwise(node, x, w, output, order) { return }
     let arranged = try epilogue(node, output) { $0.permuted(order) }!
     var workload = ConvolutionWorkload(
-      x: x.transposed(order).view, w: Self.convolutionWeights(w.view, groups: op.groups), wIsConstant: tensor(w) != nil,
+      x: x.view, w: Self.convolutionWeights(w.view, groups: op.groups), wIsConstant: tensor(w) != nil,
       wLimit: limit(w, besides: x.view), strides: op.strides, dilations: op.dilations, padsBefore: op.padsBefore,
       border: op.border == 0 ? nil : op.border, groups: op.groups, epilogue: arranged.epilogue)
-    let readable = withChannelsReadable(
-      x.transposed(order), channelsPerGroup: w.view.shape[1], output.transposed(order), node)
+    let readable = withChannelsReadable(x, channelsPerGroup: w.view.shape[1], output.transposed(order), node)
     workload.x = readable.view
     let input = withChannelsInnermost(readable, where: workload, node)
     workload.x = input.view
@@ -174,6 +174,22 @@ extension Planner {
 }
 
 extension Convolve {
+  /// The same with strides of 1 along dimensions of one tap without a border, and of x only what is read then: its neighbours would
+  /// be copied to a patch for nothing. Where channels lie side by side; else whole rows are soonest read.
+  /// - Parameters:
+  ///   - x: dimensions n, space…, channel, as `output`.
+  fileprivate func readingEach(_ x: Placement, weights: View, output: View) -> (Convolve, Placement) {
+    var (op, read) = (self, x)
+    guard x.view.strides.last == 1 else { return (op, x) }
+    for d in strides.indices
+    where strides[d] > 1 && weights.shape[2 + d] == 1 && padsBefore[d] == 0 && padsAfter[d] == 0 {
+      op.strides[d] = 1
+      read.view.shape[1 + d] = output.shape[1 + d]
+      read.view.strides[1 + d] = x.view.strides[1 + d] * Dim(strides[d])
+    }
+    return (op, read)
+  }
+
   /// Whether it takes one tap, of every position: a matrix product.
   func isProduct(_ weights: Shape) -> Bool {
     groups == 1 && weights.dropFirst(2).allSatisfy { $0 == 1 } && strides.allSatisfy { $0 == 1 }
