@@ -46,7 +46,10 @@ public struct RegisterTile: Hashable, Sendable {
   /// 24 bytes of b from the level-2 cache; and a share for what doesn't overlap.
   private func cycles(rows: Int, columns: Int, on machine: Machine) -> Double {
     let vectors = self.columns / machine.lanes
-    let blocks = ((rows + self.rows - 1) / self.rows) * ((columns + self.columns - 1) / self.columns)
+    let (high, panels) = ((rows + self.rows - 1) / self.rows, (columns + self.columns - 1) / self.columns)
+    // Of few rows panels are what threads share: the one that has more of them counts.
+    let shared = high <= 16 ? machine.workers.map { (panels + $0 - 1) / $0 * $0 } ?? panels : panels
+    let blocks = high * shared
     let (products, loads) = (self.rows * vectors, self.rows + vectors)
     let step = Double(max(products, loads, 8, self.columns / 3)) / 2 + 0.15 * Double(loads)
     return Double(blocks) * step * (self == .best(on: machine) ? 0.98 : 1)
