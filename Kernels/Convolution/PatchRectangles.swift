@@ -27,15 +27,18 @@ struct PatchRectangles {
   }
 
   /// A rectangle with rows of up to 64 positions, or 96 where there is one, and a patch of at most a third of the level-2
-  /// cache: large, as weights pass by once for each, but of a size that fills register tiles of `rows` positions.
+  /// cache, or half where that takes a whole image: large, as weights pass by once for each, but of a size that fills register tiles of `rows` positions.
   static func size(for w: ConvolutionWorkload, rows: Int, on machine: Machine) -> (tileH: Int, tileW: Int) {
-    let budget = machine.cacheBytes[1] / 3 / 4
     let size = (h: w.epilogue.output.shape[2].constant, w: w.epilogue.output.shape[3].constant)
-    func fits(_ h: Int, _ width: Int) -> Bool {
+    func patchBytes(_ h: Int, _ width: Int) -> Int {
       let ph = (h - 1) * w.strides[1] + (w.taps[1] - 1) * w.dilations[1] + 1
       let pw = (width - 1) * w.strides[2] + (w.taps[2] - 1) * w.dilations[2] + 1
-      return ph * pw * w.steps(on: machine) * w.taps[0] <= budget
+      return ph * pw * w.steps(on: machine) * w.taps[0] * 4
     }
+    if let h = size.h, let width = size.w, h <= 16, width <= 64, patchBytes(h, width) <= machine.cacheBytes[1] / 2 {
+      return (max(1, h), max(1, width))
+    }
+    func fits(_ h: Int, _ width: Int) -> Bool { patchBytes(h, width) <= machine.cacheBytes[1] / 3 }
     /// A part of `size`, none over `most`, that register tiles fill well where each holds `positions` times it.
     func cut(_ size: Int?, into most: Int, positions: Int) -> Int {
       guard let size, most < size else { return max(1, min(most, size ?? most / rows * rows)) }
