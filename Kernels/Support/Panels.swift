@@ -33,7 +33,8 @@ struct PanelPrefetch {
     let ends = isLast.and(depth.lessEqual(start + count))
     return PanelPrefetch(
       panels: panels, matrix: matrix, panel: ends.select(panel + 1, isLast.select(first, panel + 1)),
-      start: ends.select(start - start, isLast.select(start + count, start)), count: count, blocks: blocks, block: block)
+      start: ends.select(start - start, isLast.select(start + count, start)), count: count, blocks: blocks, block: block
+    )
   }
 
   /// The values of the knob `prefetch`.
