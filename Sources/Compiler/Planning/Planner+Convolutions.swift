@@ -5,13 +5,17 @@ import TensorTypes
 // Convolutions as workloads: plain ones, those that are matrix products, and transposed ones phase by phase.
 
 extension Planner {
-  mutating func plan(_ op: Convolve, _ node: NodeID) throws {
+  mutating func plan(_ given: Convolve, _ node: NodeID) throws {
     let w = try placement(operand(node, 1))
-    let given = try placement(operand(node, 0))
-    let order = Self.spaceOrder(given.view.rank, op.layout)
+    let all = try placement(operand(node, 0))
+    let order = Self.spaceOrder(all.view.rank, given.layout)
     let output = complete(node)
-    let (op, x) = op.readingEach(given.transposed(order), weights: w.view, output: output.transposed(order).view)
-    if op.isProduct(w.view.shape), try emitPointwise(node, x, w, output, order) { return }
+    var (op, x) = given.readingEach(all.transposed(order), weights: w.view, output: output.transposed(order).view)
+    if op.isProduct(w.view.shape) {
+      // Every few positions, copied once, are a matrix; each task of a convolution would copy its patch.
+      if op != given, x.view.collapsing(1..<x.view.rank - 1) == nil { x = dense(x, origin: graph[node].origin) }
+      if try emitPointwise(node, x, w, output, order) { return }
+    }
     let arranged = try epilogue(node, output) { $0.permuted(order) }!
     var workload = ConvolutionWorkload(
       x: x.view, w: Self.convolutionWeights(w.view, groups: op.groups), wIsConstant: tensor(w) != nil,
