@@ -76,7 +76,7 @@ private struct DecodeProgram {
     tileRows = (rows + tiles - 1) / tiles
     paddedRows = tiles * tileRows
     (self.depth, self.valueDepth) = (depth, valueDepth)
-    paddedDepth = (depth + lanes - 1) / lanes * lanes
+    paddedDepth = machine.wholeVectors(depth)
     vectors = min(8, max(1, (machine.vectorRegisters - 4) / tileRows))
     q = b.parameter("q", .input, w.q.buffer)
     k = b.parameter("k", .input, w.k.buffer)

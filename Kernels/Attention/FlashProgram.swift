@@ -5,7 +5,7 @@ import TileIR
 struct FlashProgram {
   let w: AttentionWorkload
   let knobs: Knobs
-  let lanes: Int
+  private let machine: Machine
   /// Rows and columns of a register tile: queries, and keys or parts of the values' depth.
   let mr: Int
   let nr: Int
@@ -28,7 +28,7 @@ struct FlashProgram {
   let zero: Tile
 
   init(_ w: AttentionWorkload, _ knobs: Knobs, _ machine: Machine) {
-    (self.w, self.knobs, lanes) = (w, knobs, machine.lanes)
+    (self.w, self.knobs, self.machine) = (w, knobs, machine)
     let (rows, columns) = (knobs["rows"], knobs["columns"])
     (mr, nr, block) = (rows, columns, columns * knobs["keyPanels"])
     guard let depth = w.q.shape[3].constant, let valueDepth = w.v.shape[3].constant else {
@@ -36,7 +36,7 @@ struct FlashProgram {
     }
     (self.depth, valuePanels) = (depth, (valueDepth + columns - 1) / columns)
     let last = valueDepth - (valuePanels - 1) * columns
-    lastValueWidth = min(columns, (last + machine.lanes - 1) / machine.lanes * machine.lanes)
+    lastValueWidth = min(columns, machine.wholeVectors(last))
     lastKeys =
       w.causalOffset == nil
       ? w.k.shape[2].constant.flatMap { $0 % columns == 0 ? nil : ($0 / columns * columns, $0 % columns) } : nil
@@ -58,6 +58,9 @@ struct FlashProgram {
     zero = b.index(0)
     scores = Scores(w: w, b: b, mask: mask, element: element, queries: queries, keys: keys)
   }
+
+  var lanes: Int { machine.lanes }
+  func wholeVectors(_ count: Int) -> Int { machine.wholeVectors(count) }
 
   func build() -> TileProgram {
     if let shared {

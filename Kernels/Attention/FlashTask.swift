@@ -34,7 +34,7 @@ struct FlashTask {
     tiles = (p.queries - start).ceilDivided(by: p.mr).minimum(b.index(count))
     let (tileCount, together, mr) = (Dim(count), Dim(min(count, p.knobs["together"])), Dim(p.mr))
     func local(_ shape: Shape) -> TileBuffer { p.b.allocate(BufferType(p.element, shape, space: .local)) }
-    packedQueries = local([tileCount, Dim(p.depth), Dim((p.mr + p.lanes - 1) / p.lanes * p.lanes)])
+    packedQueries = local([tileCount, Dim(p.depth), Dim(p.wholeVectors(p.mr))])
     scores = local([together, mr, Dim(p.block)])
     largest = local([tileCount, mr])
     sums = local([tileCount, mr])
@@ -60,7 +60,7 @@ struct FlashTask {
         if let last = p.lastKeys {
           let full = count.minimum(b.index(last.start) - key)
           b.loop(to: full, step: p.nr) { scorePanel($0, width: p.nr, isWhole: true) }
-          let width = wholeVectors(last.count)
+          let width = p.wholeVectors(last.count)
           b.when(full.less(count)) { scorePanel(full, width: width, isWhole: width == last.count) }
         } else {
           b.loop(to: count, step: p.nr) { scorePanel($0, width: p.nr, isWhole: nil) }
@@ -77,8 +77,6 @@ struct FlashTask {
     b.loop(to: tiles) { finish($0) }
   }
 
-  private func wholeVectors(_ count: Int) -> Int { (count + p.lanes - 1) / p.lanes * p.lanes }
-
   /// How many keys of the block that starts at `key` some query of the tile sees.
   private func keys(of tile: Tile, from key: Tile) -> Tile {
     let seen = p.scores.seen(by: start + tile * p.mr + (p.mr - 1))
@@ -87,7 +85,7 @@ struct FlashTask {
 
   /// Packs and scales a tile's queries; nothing has been seen yet.
   private func begin(_ tile: Tile) {
-    let padded = (p.mr + p.lanes - 1) / p.lanes * p.lanes
+    let padded = p.wholeVectors(p.mr)
     // Rows past the end stand at the last one.
     let rows = (b.iota([padded], dimension: 0) + (start + tile * p.mr)).minimum(p.queries - 1)
     p.forDepth { depth, width in

@@ -35,7 +35,7 @@ struct Depthwise: KernelTemplate {
   /// Bound by the load of a vector of x for each tap.
   func estimate(for workload: Workload, knobs: Knobs, on machine: Machine) -> Double {
     guard case .convolution(let w) = workload else { preconditionFailure("a convolution") }
-    let vectors = (w.groups + machine.lanes - 1) / machine.lanes
+    let vectors = machine.vectors(for: w.groups)
     return Double(w.positions * vectors * w.w.shape[1..<(w.w.rank - 2)].product.estimate)
   }
 

@@ -46,7 +46,7 @@ struct InnerProduct: KernelTemplate {
   func estimate(for workload: Workload, knobs: Knobs, on machine: Machine) -> Double {
     guard case .convolution(let given) = workload else { preconditionFailure("a convolution") }
     let w = given.withThreeDimensions
-    let vectors = (w.channelsPerGroup + machine.lanes - 1) / machine.lanes * w.taps.reduce(1, *)
+    let vectors = machine.vectors(for: w.channelsPerGroup) * w.taps.reduce(1, *)
     let copied = 3 * w.strides.reduce(1, *) * w.channelsPerGroup / machine.lanes
     return Double(w.positions * w.groups) * (Double(vectors * w.outputsPerGroup) / 2 / 0.7 + Double(copied))
   }

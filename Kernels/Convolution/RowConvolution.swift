@@ -38,7 +38,7 @@ struct RowConvolution: KernelTemplate {
     let outputs = [4, 3, 2, 1].first { w.outputsPerGroup % $0 == 0 }!
     let (height, width) = (w.epilogue.output.shape[2].constant, w.epilogue.output.shape[3].constant ?? 256)
     let sums = machine.vectorRegisters - 4
-    let fitting = max(1, (width + machine.lanes - 1) / machine.lanes)
+    let fitting = max(1, machine.vectors(for: width))
     // Of one output four rows' sums and x's vectors under them are what 16 registers hold, or two rows of four with 32.
     let mostVectors = outputs == 1 ? min(sums > 16 ? 4 : 1, fitting) : max(1, min(3, sums / outputs, fitting))
     // A vector that is left over is added to few sums at a time, which costs most where x is near.
@@ -94,7 +94,7 @@ struct RowConvolution: KernelTemplate {
     guard case .convolution(let given) = workload else { preconditionFailure("a convolution") }
     let w = given.withThreeDimensions
     let width = w.epilogue.output.shape[3].estimate
-    let vectors = (width + machine.lanes - 1) / machine.lanes * (w.positions / max(1, width))
+    let vectors = machine.vectors(for: width) * (w.positions / max(1, width))
     let depth = w.w.shape[1..<5].product.estimate
     let perGroup = w.outputsPerGroup
     let shape = PatchShape(w, tileH: knobs["tileH"], tileW: min(knobs["tileW"], width))

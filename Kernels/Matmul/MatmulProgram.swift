@@ -31,7 +31,7 @@ struct MatmulProgram {
     self.machine = machine
     mr = knobs["mr"]
     nr = knobs["nr"]
-    packedRows = (mr + machine.lanes - 1) / machine.lanes * machine.lanes
+    packedRows = machine.wholeVectors(mr)
     b = TileBuilder("matmul")
     let left = PackedMatmul.leftPanels(w, rows: mr).packed
     a = b.parameter("a", .input, w.aIsConstant ? BufferType(.float32, left.shape) : w.a.buffer)

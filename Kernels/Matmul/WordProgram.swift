@@ -73,9 +73,7 @@ struct WordProgram {
   }
 
   /// Rows of a packed block lie this far apart: whole vectors, so that packing is a transposition of registers.
-  static func packedRows(_ mr: Int, _ machine: Machine) -> Int {
-    (mr + machine.lanes - 1) / machine.lanes * machine.lanes
-  }
+  static func packedRows(_ mr: Int, _ machine: Machine) -> Int { machine.wholeVectors(mr) }
 
   // MARK: Phases
 

@@ -28,4 +28,8 @@ public struct Machine: Hashable, Sendable, Codable {
 
   /// f32 elements in a vector register.
   public var lanes: Int { vectorBytes / 4 }
+  /// How many vectors hold `count` f32 elements.
+  public func vectors(for count: Int) -> Int { (count + lanes - 1) / lanes }
+  /// `count`, or as many more as fill the last vector.
+  public func wholeVectors(_ count: Int) -> Int { vectors(for: count) * lanes }
 }
