@@ -65,7 +65,7 @@ import TuningDB
   @Test func planningTakesOnlyWhatWasMeasuredHere() throws {
     let workload = try OperationText(parsing: Self.small).workload
     let task = CanonicalTask(workload)
-    let target = Target.avx2
+    let target = Target.avx2.shared(by: 2)
     let space = try #require(CandidateSpace(task.workload, on: target.machine))
     var generator = SplitMix64(state: 5)
     let better = try #require(space.neighbour(of: space.baseline, &generator))
