@@ -9,7 +9,7 @@ import TuningDB
 
 @testable import Autotuner
 
-/// A whole tune in which a twelfth of the candidates is broken and the tuner itself is killed now and then: every trial is
+/// A whole tune in which a twelfth of the candidates (a third of a few) is broken and the tuner itself is killed now and then: every trial is
 /// classified, the database stays whole, and what was measured is not measured again.
 /// `FAULT_SWEEP=1000` (tools/fault-sweep) says how many candidates; a few unless given.
 @Suite(.serialized) struct FaultSweepTests {
@@ -22,12 +22,12 @@ import TuningDB
     case buildCrash = "build crash"
     case buildHang = "build hang"
 
-    /// Of a hundred candidates.
+    /// Of a hundred candidates; of a few more, so that some are among them.
     func percent(isLong: Bool) -> Int {
       switch self {
-      case .wrongAtTheEdge: 3
-      case .unwritten, .segfault, .hog: 2
-      case .buildCrash: 1
+      case .wrongAtTheEdge: isLong ? 3 : 10
+      case .unwritten, .segfault, .hog: isLong ? 2 : 7
+      case .buildCrash: isLong ? 1 : 4
       // Each costs its time limit.
       case .hang, .buildHang: isLong ? 1 : 0
       }
@@ -85,7 +85,8 @@ import TuningDB
       guard let program = program(fault) else { continue }
       try KernelLibrary.write(program, symbols: [], for: .avx2, to: "\(folder)/\(fault.rawValue).so")
     }
-    let space = try #require(CandidateSpace(OperationText(parsing: Self.text).workload, on: Target.avx2.machine))
+    let machine = Target.avx2.shared(by: 2).machine
+    let space = try #require(CandidateSpace(OperationText(parsing: Self.text).workload, on: machine))
     let percent = Fault.allCases.map { ($0.rawValue, $0.percent(isLong: isLong)) }
     let config = Config(
       tessera: try testProgram(), planted: folder, usual: space.baseline.knobs.values,
