@@ -71,8 +71,8 @@ struct FlashAttention: KernelTemplate {
     return keys * (depth + valueDepth) * w.q.element.accumulator.byteCount
   }
 
-  /// Whether tasks pack the keys and values of a head each: where these stay in the level-2 cache, so few queries see them that
-  /// packing is a part of the work, and heads share out evenly.
+  /// Whether tasks pack the keys and values of a head each: where these stay in the level-2 cache, so few queries see
+  /// them that packing is a part of the work, and heads share out evenly.
   private static func hasHeadTasks(_ w: AttentionWorkload, _ machine: Machine) -> Bool {
     guard let bytes = headBytes(w), bytes <= machine.cacheBytes[1] / 2,
       let queries = w.q.shape[2].constant, queries <= 512,

@@ -5,7 +5,7 @@ import TileIR
 struct FlashProgram {
   let w: AttentionWorkload
   let knobs: Knobs
-  private let machine: Machine
+  let machine: Machine
   /// Rows and columns of a register tile: queries, and keys or parts of the values' depth.
   let mr: Int
   let nr: Int
@@ -59,9 +59,6 @@ struct FlashProgram {
     scores = Scores(w: w, b: b, mask: mask, element: element, queries: queries, keys: keys)
   }
 
-  var lanes: Int { machine.lanes }
-  func wholeVectors(_ count: Int) -> Int { machine.wholeVectors(count) }
-
   func build() -> TileProgram {
     if let shared {
       packFirst(shared.keys, shared.values)
@@ -84,8 +81,7 @@ struct FlashProgram {
     b.parallel([batch, keyHeads, keys.ceilDivided(by: nr)], grain: max(1, 16_384 / (nr * max(1, depth)))) { i in
       pack(batch: i[0], head: i[1], panel: i[2], to: panels(i[0], i[1]))
     }
-    let work = max(1, rows * w.k.shape[2].estimate * (depth + valuePanels * nr) / 8)
-    b.parallel([batch, heads, queries.ceilDivided(by: rows)], grain: max(1, 24_576 / work)) { i in
+    b.parallel([batch, heads, queries.ceilDivided(by: rows)], grain: grain(queries: rows)) { i in
       let keyHead = i[1] / groupSize
       FlashTask(self, batch: i[0], head: i[1], panels: panels(i[0], keyHead), start: i[2] * rows).run()
     }
@@ -94,8 +90,7 @@ struct FlashProgram {
   /// A task packs a head's keys and values for itself, and takes all the queries that see them: panels that fit go
   /// through the level-2 cache only.
   private func packInTasks() {
-    let work = max(1, w.q.shape[2].estimate * w.k.shape[2].estimate * (depth + valuePanels * nr) / 8)
-    b.parallel([b.size(w.k.shape[0]), b.size(w.k.shape[1])], grain: max(1, 24_576 / work)) { i in
+    b.parallel([b.size(w.k.shape[0]), b.size(w.k.shape[1])], grain: grain(queries: w.q.shape[2].estimate)) { i in
       let types = KeyPanels.types(
         heads: [1, 1], keys: w.k.shape[2], depth: depth, valuePanels: valuePanels, width: nr, element, .local)
       let panels = KeyPanels(
@@ -105,6 +100,11 @@ struct FlashProgram {
         FlashTask(self, batch: i[0], head: i[1] * groupSize + j[0], panels: panels, start: j[1] * rows).run()
       }
     }
+  }
+
+  /// How many tasks of so many queries are worth a thread's while.
+  private func grain(queries: Int) -> Int {
+    max(1, 24_576 / max(1, queries * w.k.shape[2].estimate * (depth + valuePanels * nr) / 8))
   }
 
   // MARK: Packing
@@ -140,6 +140,7 @@ struct FlashProgram {
 
   /// Cuts the depth into vectors and what is left.
   func forDepth(_ body: (Tile, Int) -> Void) {
+    let lanes = machine.lanes
     let whole = depth / lanes * lanes
     if whole > 0 { b.loop(to: b.index(whole), step: lanes) { body($0, lanes) } }
     if whole < depth { body(b.index(whole), depth - whole) }

@@ -34,7 +34,7 @@ struct FlashTask {
     tiles = (p.queries - start).ceilDivided(by: p.mr).minimum(b.index(count))
     let (tileCount, together, mr) = (Dim(count), Dim(min(count, p.knobs["together"])), Dim(p.mr))
     func local(_ shape: Shape) -> TileBuffer { p.b.allocate(BufferType(p.element, shape, space: .local)) }
-    packedQueries = local([tileCount, Dim(p.depth), Dim(p.wholeVectors(p.mr))])
+    packedQueries = local([tileCount, Dim(p.depth), Dim(p.machine.wholeVectors(p.mr))])
     scores = local([together, mr, Dim(p.block)])
     largest = local([tileCount, mr])
     sums = local([tileCount, mr])
@@ -60,7 +60,7 @@ struct FlashTask {
         if let last = p.lastKeys {
           let full = count.minimum(b.index(last.start) - key)
           b.loop(to: full, step: p.nr) { scorePanel($0, width: p.nr, isWhole: true) }
-          let width = p.wholeVectors(last.count)
+          let width = p.machine.wholeVectors(last.count)
           b.when(full.less(count)) { scorePanel(full, width: width, isWhole: width == last.count) }
         } else {
           b.loop(to: count, step: p.nr) { scorePanel($0, width: p.nr, isWhole: nil) }
@@ -85,7 +85,7 @@ struct FlashTask {
 
   /// Packs and scales a tile's queries; nothing has been seen yet.
   private func begin(_ tile: Tile) {
-    let padded = p.wholeVectors(p.mr)
+    let padded = p.machine.wholeVectors(p.mr)
     // Rows past the end stand at the last one.
     let rows = (b.iota([padded], dimension: 0) + (start + tile * p.mr)).minimum(p.queries - 1)
     p.forDepth { depth, width in
@@ -128,12 +128,13 @@ struct FlashTask {
   private func exponentiate(_ tile: Tile, slot: Tile, _ count: Tile) {
     // Scores past the last key are −∞, up to a whole panel, or a vector where the last one is not full.
     let known = p.w.k.shape[2].constant.flatMap { p.w.causalOffset == nil && $0 % p.block == 0 ? p.block : nil }
-    let multiple = p.lastKeys == nil ? p.nr : p.lanes
+    let multiple = p.lastKeys == nil ? p.nr : p.machine.lanes
     let end = known.map { b.index($0) } ?? (count + (multiple - 1)) / multiple * multiple
     let span = Span(zero, end, length: known, multiple: multiple)
     func partial(_ function: ReductionFunction) -> PartialReduction {
       PartialReduction(
-        function: function, element: p.element, lanes: p.lanes, vectors: min(4, p.block / p.lanes), b: b,
+        function: function, element: p.element, lanes: p.machine.lanes, vectors: min(4, p.block / p.machine.lanes),
+        b: b,
         ignoresNaN: function == .maximum)
     }
     func load(_ row: Tile, _ strip: Strip) -> Tile {

@@ -27,7 +27,8 @@ struct PatchRectangles {
   }
 
   /// A rectangle with rows of up to 64 positions, or 96 where there is one, and a patch of at most a third of the level-2
-  /// cache, or half where that takes a whole image: large, as weights pass by once for each, but of a size that fills register tiles of `rows` positions.
+  /// cache, or half where that takes a whole image: large, as weights pass by once for each, but of a size that fills
+  /// register tiles of `rows` positions.
   static func size(for w: ConvolutionWorkload, rows: Int, on machine: Machine) -> (tileH: Int, tileW: Int) {
     let size = (h: w.epilogue.output.shape[2].constant, w: w.epilogue.output.shape[3].constant)
     func patchBytes(_ h: Int, _ width: Int) -> Int {

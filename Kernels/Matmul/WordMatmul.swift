@@ -48,7 +48,7 @@ struct WordMatmul: KernelTemplate {
     let blocks = (w.a.shape[1].estimate + tile.rows - 1) / tile.rows
     // Blocks of a in half of the level-2 cache while panels of b pass by.
     let packs = !w.readsWords(on: machine)
-    let rows = packs ? WordProgram.packedRows(tile.rows, machine) : tile.rows
+    let rows = packs ? machine.wholeVectors(tile.rows) : tile.rows
     let block = rows * k * 4 / w.parts(on: machine)!.count
     var mc = max(1, min(64, machine.cacheBytes[1] / 2 / max(1, block), blocks))
     var nc = min(panels, 32)

@@ -20,7 +20,7 @@ extension WordProgram {
 
   /// Steps of k side by side: transposed in registers.
   private func transposeRows(_ batch: Tile, _ row: Tile, to blocks: TileBuffer) {
-    let packedRows = Self.packedRows(mr, machine)
+    let packedRows = machine.wholeVectors(mr)
     let rows = rowIndices(row, count: packedRows)
     transposing(k) { step, count, limit in
       let numbers = a.load(
@@ -33,7 +33,7 @@ extension WordProgram {
 
   /// Rows side by side: a word's numbers are joined.
   private func joinRows(_ batch: Tile, _ row: Tile, to blocks: TileBuffer) {
-    let width = Self.packedRows(mr, machine)
+    let width = machine.wholeVectors(mr)
     joining(row, width, of: m) { step, limits in
       a.load([.at(batch), .span(row, 1), .span(step, 0)], shape: [1, width], limits: limits)
     } store: {

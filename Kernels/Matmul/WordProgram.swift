@@ -68,12 +68,10 @@ struct WordProgram {
       .int32,
       [
         w.a.shape[0], w.a.shape[1].ceilDivided(by: mr), w.a.shape[2].ceilDivided(by: Dim(w.parts(on: machine)!.count)),
-        Dim(packedRows(knobs["mr"], machine)),
+        // Whole vectors, so that packing is a transposition of registers.
+        Dim(machine.wholeVectors(knobs["mr"])),
       ])
   }
-
-  /// Rows of a packed block lie this far apart: whole vectors, so that packing is a transposition of registers.
-  static func packedRows(_ mr: Int, _ machine: Machine) -> Int { machine.wholeVectors(mr) }
 
   // MARK: Phases
 

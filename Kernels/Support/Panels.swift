@@ -23,8 +23,8 @@ struct PanelPrefetch {
   }
 
   /// What a task reads after `count` steps of a panel from `start` on, where it takes k in pieces and panels
-  /// `first ..< end` within each: the next panel's, or the next piece's first. After the last of all the next panel from its
-  /// beginning, which is often the same thread's next task.
+  /// `first ..< end` within each: the next panel's, or the next piece's first. After the last of all the next panel from
+  /// its beginning, which is often the same thread's next task.
   static func following(
     _ panel: Tile, of panels: TileBuffer, matrix: Tile, first: Tile, end: Tile, start: Tile, count: Tile, depth: Tile,
     blocks: Int, block: Tile

@@ -9,8 +9,8 @@ import TuningDB
 
 @testable import Autotuner
 
-/// A whole tune in which a twelfth of the candidates (a third of a few) is broken and the tuner itself is killed now and then: every trial is
-/// classified, the database stays whole, and what was measured is not measured again.
+/// A whole tune in which a twelfth of the candidates (a third of a few) is broken and the tuner itself is killed now and
+/// then: every trial is classified, the database stays whole, and what was measured is not measured again.
 /// `FAULT_SWEEP=1000` (tools/fault-sweep) says how many candidates; a few unless given.
 @Suite(.serialized) struct FaultSweepTests {
   private static let text = "matmul f32 m=25 n=37 k=16 b=input"
@@ -22,7 +22,7 @@ import TuningDB
     case buildCrash = "build crash"
     case buildHang = "build hang"
 
-    /// Of a hundred candidates; of a few more, so that some are among them.
+    /// Of a hundred candidates: more in a short sweep, so that its few are of several kinds.
     func percent(isLong: Bool) -> Int {
       switch self {
       case .wrongAtTheEdge: isLong ? 3 : 10

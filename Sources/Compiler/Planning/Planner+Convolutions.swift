@@ -178,8 +178,8 @@ extension Planner {
 }
 
 extension Convolve {
-  /// The same with strides of 1 along dimensions of one tap without a border, and of x only what is read then: its neighbours would
-  /// be copied to a patch for nothing. Where channels lie side by side; else whole rows are soonest read.
+  /// The same with strides of 1 along dimensions of one tap without a border, and of x only what is read then: its
+  /// neighbours would be copied to a patch for nothing. Where channels lie side by side; else whole rows are soonest read.
   /// - Parameters:
   ///   - x: dimensions n, space…, channel, as `output`.
   fileprivate func readingEach(_ x: Placement, weights: View, output: View) -> (Convolve, Placement) {

@@ -10,8 +10,8 @@ struct HostLowering {
   /// The descriptor's.
   let messages: [String]
 
-  /// Whole pages: hardware fetches ahead up to the end of a page. Where a worker's local memory began in the page in which
-  /// another's ends, it took lines that were being written (decision 098).
+  /// Whole pages: hardware fetches ahead up to the end of a page. Where a worker's local memory began in the page in
+  /// which another's ends, it took lines that were being written (decision 098).
   static let alignment = Dim(4096)
 
   func lower() {
