@@ -159,7 +159,29 @@ def load_tessera(library, inputs, threads):
     return tessera_c.Model(os.environ["TESSERA_RUNTIME"], library, threads).bound(inputs)
 
 
-LOADERS = {"tessera": load_tessera, "ort": load_ort, "openvino": load_openvino}
+def load_mkl(model, inputs, threads):
+    """A model of one product by constant numbers."""
+    os.environ["KMP_BLOCKTIME"] = "10"  # milliseconds that its threads spin for more work
+    import ctypes
+    import onnx
+    a, = inputs
+    b, = (onnx.numpy_helper.to_array(t) for t in onnx.load(model).graph.initializer)
+    mkl = ctypes.CDLL(os.path.join(sys.prefix, "lib/libmkl_rt.so.3"))
+    mkl.MKL_Set_Num_Threads(threads)
+    (m, k), n = a.shape, b.shape[1]
+    y = np.zeros((m, n), np.float32)
+    row_major, plain = 101, 111
+    numbers = [array.ctypes.data_as(ctypes.c_void_p) for array in (a, b, y)]
+    one, zero = ctypes.c_float(1), ctypes.c_float(0)
+
+    def run():
+        mkl.cblas_sgemm(row_major, plain, plain, m, n, k, one, numbers[0], k, numbers[1], n, zero, numbers[2], n)
+        return [y]
+    run.arrays = a, b
+    return run
+
+
+LOADERS = {"tessera": load_tessera, "ort": load_ort, "openvino": load_openvino, "mkl": load_mkl}
 
 
 def timed_runs(run, seconds):
