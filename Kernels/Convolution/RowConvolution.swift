@@ -150,6 +150,8 @@ private struct RowConvolutionProgram {
   let result: EpilogueBuffers
   /// Output channels of a group.
   let perGroup: Int
+  /// Places of a row of the patch: it begins with a line of the cache, and whole vectors may be stored anywhere.
+  let rowLength: Int
 
   init(_ w: ConvolutionWorkload, _ knobs: Knobs, _ machine: Machine) {
     self.w = w
@@ -160,6 +162,7 @@ private struct RowConvolutionProgram {
       w, tileH: min(knobs["tileH"], size[2].constant.map { max(1, $0) } ?? .max),
       tileW: min(knobs["tileW"], size[3].constant.map { max(1, $0) } ?? .max))
     perGroup = w.outputsPerGroup
+    rowLength = machine.wholeVectors(shape.places + lanes)
     x = b.parameter("x", .input, w.x.buffer)
     weights = b.parameter("w", .input, w.w.buffer)
     let (operands, y) = b.parameters(w.epilogue)
@@ -194,7 +197,7 @@ private struct RowConvolutionProgram {
     let patch = b.allocate(
       BufferType(
         .float32,
-        [Dim(shape.planes), Dim(shape.height), Dim(w.strides[2]), Dim(shape.places + lanes)], space: .local))
+        [Dim(shape.planes), Dim(shape.height), Dim(w.strides[2]), Dim(rowLength)], space: .local))
     let task = Task(
       n: n, group: group, d: d, h: h, v: v, height: height,
       columns: Span(
@@ -232,29 +235,36 @@ private struct RowConvolutionProgram {
   /// Sums of `outputs · rows · strip` results.
   private func sum(_ task: Task, _ output: Tile, _ row: Tile, _ rows: Int, _ strip: Strip) -> Tile {
     let zero = b.constant(0, .float32, [outputs, rows, strip.count])
-    if shape.planes == 1 { return adding(task, output, row, rows, strip, channel: b.index(0), depth: b.index(0), zero) }
-    return b.loop(to: b.index(shape.planes), carrying: [zero]) { plane, sums in
-      let (channel, depth) = (plane / shape.taps[0], plane % shape.taps[0])
-      return [adding(task, output, row, rows, strip, channel: channel, depth: depth, sums[0])]
-    }[0]
+    // A single row shares nothing between the rows of taps: written out they would only be more instructions than a CPU
+    // keeps decoded.
+    let tapRows = rows == 1 && shape.taps[1] > 3 ? 1 : shape.taps[1]
+    let parts = shape.taps[1] / tapRows
+    func adding(_ index: Tile, _ sums: Tile) -> Tile {
+      let (plane, part) = parts == 1 ? (index, b.index(0)) : (index / parts, index % parts)
+      return self.adding(task, output, row, rows, strip, plane: plane, taps: (part, tapRows), sums)
+    }
+    if shape.planes * parts == 1 { return adding(b.index(0), zero) }
+    return b.loop(to: b.index(shape.planes * parts), carrying: [zero]) { index, sums in [adding(index, sums[0])] }[0]
   }
 
-  /// Adds the taps of one plane. Column by column: the rows of x under a tile's rows and a column's taps are few enough to
-  /// stay in registers.
+  /// Adds some rows of a plane's taps, from `taps.first` on. Column by column: the rows of x under a tile's rows and a
+  /// column's taps are few enough to stay in registers.
   private func adding(
-    _ task: Task, _ output: Tile, _ row: Tile, _ rows: Int, _ strip: Strip, channel: Tile, depth: Tile, _ sums: Tile
+    _ task: Task, _ output: Tile, _ row: Tile, _ rows: Int, _ strip: Strip, plane: Tile,
+    taps: (first: Tile, count: Int), _ sums: Tile
   ) -> Tile {
-    let plane = channel * shape.taps[0] + depth
+    let (channel, depth) = (plane / shape.taps[0], plane % shape.taps[0])
+    let start = row * w.strides[1] + taps.first * w.dilations[1]
     var sums = sums
     for tw in 0..<shape.taps[2] {
       let offset = tw * w.dilations[2]
-      for th in 0..<shape.taps[1] {
+      for th in 0..<taps.count {
         let factors = weights.load(
-          [.at(task.group), .at(depth), .at(b.index(th)), .at(b.index(tw)), .at(channel), .span(output, 0)],
+          [.at(task.group), .at(depth), .at(taps.first + th), .at(b.index(tw)), .at(channel), .span(output, 0)],
           shape: [outputs, 1, 1])
         let values = task.patch.load(
           [
-            .at(plane), .span(row * w.strides[1] + th * w.dilations[1], 1, step: w.strides[1]),
+            .at(plane), .span(start + th * w.dilations[1], 1, step: w.strides[1]),
             .at(b.index(offset % w.strides[2])), .span(strip.start + offset / w.strides[2], 2),
           ], shape: [1, rows, strip.count], limits: [nil, nil, strip.limit])
         sums = values.broadcast(to: sums.shape).fma(factors, sums)
