@@ -85,7 +85,7 @@ private struct AcrossProgram {
     case .softmax: softmax(outer, strip)
     case .logSoftmax:
       let largest = reduce(.maximum, outer, strip) { $1 }
-      let sum = reduce(.sum, outer, strip) { ($1 - largest).unary(.exp) }
+      let sum = reduce(.sum, outer, strip) { ($1 - largest).expOfNonPositive }
       let shift = largest + sum.unary(.log)
       finish(outer, strip) { $0 - shift }
     case .layer(let epsilon), .rms(let epsilon):
@@ -104,7 +104,7 @@ private struct AcrossProgram {
     let terms = b.allocate(BufferType(element, shape, space: .local))
     let first = TileBuffer.Index.span(b.index(0), 0)
     let sum = reduce(.sum, outer, strip) { elements, value in
-      let term = (value - largest).unary(.exp)
+      let term = (value - largest).expOfNonPositive
       terms.store(term, elements.map { .at($0) } + [first])
       return term
     }

@@ -157,7 +157,7 @@ private struct RowsProgram {
     if isLogarithm {
       let sum = reduce(.sum) { outer, strip in
         fetch(row, outer, strip)
-        return (load(row, outer, strip) - largest).unary(.exp)
+        return (load(row, outer, strip) - largest).expOfNonPositive
       }
       let shift = largest + sum.unary(.log)
       forStrips { store(load(row, $0, $1) - shift, row, $0, $1) }
@@ -166,7 +166,7 @@ private struct RowsProgram {
     let terms = b.allocate(BufferType(element, elements.map { space.loops.shape[$0] }, space: .local))
     let sum = reduce(.sum) { outer, strip in
       fetch(row, outer, strip)
-      let term = (load(row, outer, strip) - largest).unary(.exp)
+      let term = (load(row, outer, strip) - largest).expOfNonPositive
       terms.store(term, outer.map { .at($0) } + [strip.index(0)], limits: [strip.limit])
       return term
     }

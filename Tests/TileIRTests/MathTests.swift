@@ -13,6 +13,8 @@ struct MathCase: Sendable, CustomTestStringConvertible {
   var ulp64: Double
   /// Accurate for |x| up to here.
   var limit = Double.infinity
+  /// Whether results no larger than the smallest normal number may be off by as much.
+  var mayFlush = false
   var reference: @Sendable (Double) -> Double
 
   var testDescription: String { function.rawValue }
@@ -35,7 +37,7 @@ struct MathCase: Sendable, CustomTestStringConvertible {
     MathCase(function: .acosh, ulp: 2.2, ulp64: 4) { Glibc.acosh($0) },
     MathCase(function: .atanh, ulp: 2.2, ulp64: 4) { Glibc.atanh($0) },
     MathCase(function: .erf, ulp: 1.5, ulp64: 3) { Glibc.erf($0) },
-    MathCase(function: .sigmoid, ulp: 2.5, ulp64: 4) { x in
+    MathCase(function: .sigmoid, ulp: 2.5, ulp64: 4, mayFlush: true) { x in
       // 1 / (1 + e⁻ˣ) itself loses what underflows before the division.
       x < -40 ? Glibc.exp(x) : 1 / (1 + Glibc.exp(-x))
     },
@@ -93,7 +95,11 @@ struct MathTests {
     let evaluator = MathEvaluator<Number>(1) { $0[0].unary(test.function) }
     var worst = (error: 0.0, input: Number.zero, output: Number.zero)
     for (x, y) in zip(inputs, evaluator(inputs)) {
-      let error = ulps(y, test.reference(x.double))
+      let reference = test.reference(x.double)
+      if test.mayFlush, max(Swift.abs(reference), Swift.abs(y.double)) <= Number.leastNormalMagnitude.double {
+        continue
+      }
+      let error = ulps(y, reference)
       if error > worst.error { worst = (error, x, y) }
     }
     // The bounds are the largest of large samples: a fresh one may go a little further.

@@ -41,6 +41,8 @@ extension Tile {
   ///
   /// 2ⁿ is applied as two factors, so that the first product is exact and the second rounds as IEEE arithmetic does
   /// over all of the range, with neither comparison nor selection. 18 operations on f32.
+  /// Where x is least both factors are 0: a product that underflowed there, as for a mask's −10⁴, would cost x86 some 150
+  /// cycles.
   ///
   /// Maximum error, f32: 0.95 ulp.
   var exp: Tile { expScaled(by: 0) }
@@ -49,8 +51,10 @@ extension Tile {
   func expScaled(by k: Int) -> Tile {
     let format = self.format
     let is32 = format.mantissaBits == 23
-    let x = maximum(filled(is32 ? -105.0 : -746.0)).minimum(filled(is32 ? 90.0 : 711.0))
-    let reduced = ExpReduction(x, bias: 2 * format.bias + k)
+    let bias = 2 * format.bias + k
+    let lowest = 0.2 - Double(bias) * 0x1.62e42fefa39efp-1
+    let x = maximum(filled(lowest)).minimum(filled(is32 ? 90.0 : 711.0))
+    let reduced = ExpReduction(x, bias: bias)
     let half = reduced.n.shiftedRight(1)
     return reduced.r.expPolynomial * half.scale(element) * (reduced.n - half).scale(element)
   }
