@@ -134,8 +134,7 @@ struct FlashTask {
     func partial(_ function: ReductionFunction) -> PartialReduction {
       PartialReduction(
         function: function, element: p.element, lanes: p.machine.lanes, vectors: min(4, p.block / p.machine.lanes),
-        b: b,
-        ignoresNaN: function == .maximum)
+        b: b, ignoresNaN: function == .maximum)
     }
     func load(_ row: Tile, _ strip: Strip) -> Tile {
       scores.load([.at(slot), .at(row), strip.index(0)], shape: [strip.count])

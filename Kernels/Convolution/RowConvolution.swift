@@ -239,12 +239,12 @@ private struct RowConvolutionProgram {
     // keeps decoded.
     let tapRows = rows == 1 && shape.taps[1] > 3 ? 1 : shape.taps[1]
     let parts = shape.taps[1] / tapRows
-    func adding(_ index: Tile, _ sums: Tile) -> Tile {
+    func next(_ index: Tile, _ sums: Tile) -> Tile {
       let (plane, part) = parts == 1 ? (index, b.index(0)) : (index / parts, index % parts)
-      return self.adding(task, output, row, rows, strip, plane: plane, taps: (part, tapRows), sums)
+      return adding(task, output, row, rows, strip, plane: plane, taps: (part, tapRows), sums)
     }
-    if shape.planes * parts == 1 { return adding(b.index(0), zero) }
-    return b.loop(to: b.index(shape.planes * parts), carrying: [zero]) { index, sums in [adding(index, sums[0])] }[0]
+    if shape.planes * parts == 1 { return next(b.index(0), zero) }
+    return b.loop(to: b.index(shape.planes * parts), carrying: [zero]) { index, sums in [next(index, sums[0])] }[0]
   }
 
   /// Adds some rows of a plane's taps, from `taps.first` on. Column by column: the rows of x under a tile's rows and a

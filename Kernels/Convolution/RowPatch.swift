@@ -12,8 +12,8 @@ struct RowPatch {
   let x: TileBuffer
 
   /// - Parameters:
-  ///   - patch: `[channels · taps[0], shape.height, stride, n]`, n at least `shape.places + lanes`: whole vectors may be stored
-  ///     anywhere.
+  ///   - patch: `[channels · taps[0], shape.height, stride, n]`, n at least `shape.places + lanes`: whole vectors
+  ///     may be stored anywhere.
   ///   - position: the rectangle's first output position: d, h, w.
   ///   - height: how many output rows the rectangle has.
   func copy(to patch: TileBuffer, n: Tile, group: Tile, at position: [Tile], height: Tile) {

@@ -177,7 +177,6 @@ def load_mkl(model, inputs, threads):
     def run():
         mkl.cblas_sgemm(row_major, plain, plain, m, n, k, one, numbers[0], k, numbers[1], n, zero, numbers[2], n)
         return [y]
-    run.arrays = a, b
     return run
 
 

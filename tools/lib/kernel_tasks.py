@@ -345,8 +345,10 @@ def drawn(seed, index):
 
 
 def named(names):
-    """All tasks, or those called so; `random-SEED-INDEX` is drawn."""
+    """All tasks, or those called so; `random-SEED-INDEX` is drawn, `matmul-M-N-K` has these sizes."""
     known = {task.name: task for task in ALL}
+    products = [re.fullmatch(r"matmul-(\d+)-(\d+)-(\d+)", n) for n in names]
+    known |= {p[0]: Task(p[0], "matmul f32 m={} n={} k={}".format(*p.groups())) for p in products if p}
     known |= {n: drawn(*n.split("-")[1:]) for n in names if re.fullmatch(r"random-\d+-\d+", n)}
     unknown = [n for n in names if n not in known]
     if unknown:

@@ -12,25 +12,24 @@ SOURCE = workspace.ROOT / "tools/lib/limits.c"
 
 
 class Limit:
-    """The least time that so much work takes on so many threads: what `call(times)`, which returns nanoseconds, says."""
-    def __init__(self, call, times):
-        self.call, self.times = call, times
+    """The least time that some work takes: what `nanoseconds()` measures."""
+    def __init__(self, nanoseconds):
+        self.nanoseconds = nanoseconds
 
     def milliseconds(self, seconds):
         """The median over `seconds` of work."""
-        self.call(self.times)
+        self.nanoseconds()
         found, end = [], time.perf_counter() + seconds
         while not found or time.perf_counter() < end:
-            found.append(self.call(self.times) / self.times * 1e-6)
+            found.append(self.nanoseconds() * 1e-6)
         return statistics.median(found)
 
 
 def library(cache):
-    """limits.c for this CPU, built with clang, which comes with Swift."""
-    path = cache / f"limits-{workspace.digest_of(SOURCE)}.so"
-    if not path.exists():
-        cache.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["clang", "-O2", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC", SOURCE, "-o", path], check=True)
+    """limits.c for this CPU, built with clang, which comes with Swift: anew each time, as the folder may have moved to another."""
+    path = cache / "limits.so"
+    cache.mkdir(parents=True, exist_ok=True)
+    subprocess.run(["clang", "-O2", "-march=native", "-ffp-contract=fast", "-shared", "-fPIC", SOURCE, "-o", path], check=True)
     c = ctypes.CDLL(str(path))
     c.time_multiply_adds.restype = c.time_stream.restype = c_double
     c.time_multiply_adds.argtypes = [c_int, c_long]
@@ -42,7 +41,7 @@ def multiply_adds(c, operations, threads):
     """So many operations, two a multiply-add, in registers."""
     step = threads * 2 * c_int.in_dll(c, "lanes").value * c_int.in_dll(c, "sums").value
     steps = 200_000
-    return Limit(lambda times: c.time_multiply_adds(threads, steps * times) * operations / (steps * step), 1)
+    return Limit(lambda: c.time_multiply_adds(threads, steps) * operations / (steps * step))
 
 
 def stream(c, read, written, threads):
@@ -51,4 +50,4 @@ def stream(c, read, written, threads):
     at = [a.ctypes.data_as(POINTER(c_float)) for a in (x, y)]
     # Long enough that starting the threads is little beside it.
     times = max(1, 20_000_000 // (read + written + 1))
-    return Limit(lambda times: c.time_stream(threads, at[0], read // 4, at[1], written // 4, times), times)
+    return Limit(lambda: c.time_stream(threads, at[0], read // 4, at[1], written // 4, times) / times)

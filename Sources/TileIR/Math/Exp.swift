@@ -41,8 +41,8 @@ extension Tile {
   ///
   /// 2ⁿ is applied as two factors, so that the first product is exact and the second rounds as IEEE arithmetic does
   /// over all of the range, with neither comparison nor selection. 18 operations on f32.
-  /// Where x is least both factors are 0: a product that underflowed there, as for a mask's −10⁴, would cost x86 some 150
-  /// cycles.
+  /// Where x is least both factors are 0: a product that underflowed there, as for a mask's −10⁴, would cost Intel's
+  /// CPUs more than a hundred cycles.
   ///
   /// Maximum error, f32: 0.95 ulp.
   var exp: Tile { expScaled(by: 0) }
