@@ -7,6 +7,7 @@ struct StripMap {
   private let space: LoopSpace
   private let vectors: Int
   private let lanes: Int
+  private let fetches: Bool
   private let b: TileBuilder
   private let inputs: [TileBuffer]
   private let output: TileBuffer
@@ -26,8 +27,10 @@ struct StripMap {
     let space = LoopSpace(operands + [output], leaders: [operands.count])
     let inputs = space.views.dropLast().enumerated().map { b.parameter("x\($0)", .input, $1.buffer) }
     let y = b.parameter("y", .output, space.views.last!.buffer)
+    let bytes = space.shape.estimatedCount * output.element.byteCount
     StripMap(
-      expression: expression, space: space, vectors: vectors, lanes: machine.lanes, b: b, inputs: inputs, output: y
+      expression: expression, space: space, vectors: vectors, lanes: machine.lanes,
+      fetches: bytes > machine.cacheBytes[1] / 4, b: b, inputs: inputs, output: y
     ).emit()
     return b.finish()
   }
@@ -95,7 +98,9 @@ struct StripMap {
       let rowSpan = part(indices[order.count + 1], block, of: rows, rowCount)
       b.strips(columnSpan, lanes: lanes, vectors: 2) { column in
         b.strips(rowSpan, lanes: lanes, vectors: 1) { row in
-          tiles(Array(zip(order, indices)), other, row, column)
+          let outer = Array(zip(order, indices))
+          if fetches { fetch(outer, other, row, by: block, column) }
+          tiles(outer, other, row, column)
         }
       }
     }
@@ -109,6 +114,31 @@ struct StripMap {
     let begin = number * block
     if let known = dim.constant, known % block == 0 { return Span(begin, begin + block, length: block) }
     return Span(begin, (begin + block).minimum(size), length: nil, multiple: dim.constant.map { $0 & -$0 } ?? 1)
+  }
+
+  /// Brings nearer what the next task reads, `block` rows on, and the lines that the next strip of columns writes: the one is a
+  /// page a column, the other a page a row, and the hardware's prefetcher follows no more than some thirty.
+  private func fetch(_ outer: [(Int, Tile)], _ other: Int, _ row: Strip, by block: Int, _ column: Strip) {
+    func fetch(_ buffer: TileBuffer, row: Tile, column: Tile) {
+      var indices = [Tile](repeating: row, count: inner + 1)
+      for (dimension, index) in outer { indices[dimension] = index }
+      indices[inner] = column
+      buffer.prefetch(indices)
+    }
+    for (view, buffer) in zip(space.views, inputs) where isTransposed(view, other) {
+      for number in 0..<column.count { fetch(buffer, row: row.start + block, column: column.start + number) }
+    }
+    guard space.shape[inner].estimate >= 4 * column.count else { return }
+    let line = max(1, 64 / output.type.element.byteCount)
+    for number in 0..<row.count {
+      for place in stride(from: column.count, to: 2 * column.count, by: line) {
+        fetch(output, row: row.start + number, column: column.start + place)
+      }
+    }
+  }
+
+  private func isTransposed(_ view: View, _ other: Int) -> Bool {
+    view.strides[inner] != 1 && view.strides[inner] != 0 && view.strides[other] == 1
   }
 
   /// A strip of columns tile by tile, so that each one's rows fit in registers.
@@ -131,8 +161,7 @@ struct StripMap {
       return indices
     }
     let arguments = zip(space.views, inputs).map { view, buffer in
-      let isTransposed = view.strides[inner] != 1 && view.strides[inner] != 0 && view.strides[other] == 1
-      if isTransposed {
+      if isTransposed(view, other) {
         return buffer.load(
           indices(row: 1, column: 0), shape: [column.count, row.count], limits: [column.limit, row.limit]
         ).transpose([1, 0])
