@@ -4,10 +4,11 @@ import TileIR
 /// softmax: `y = exp(x − max x) / Σ exp(x − max x)`; log-softmax: `y = x − max x − log Σ exp(x − max x)`;
 /// layer: `y = (x − mean x) / √(mean (x − mean x)² + ε)`; rms: `y = x / √(mean x² + ε)`, then the epilogue.
 ///
-/// A worker takes a row at a time and passes over it two or three times, which finds it in the cache: the pass that
-/// computes most fetches the next row and room for this one's results, or else memory would wait for arithmetic and
-/// arithmetic for memory (rows of a page each are a new stream to the hardware's prefetcher). The variance is
-/// summed from differences to the mean, which does not cancel. Exponentials wait in local memory for their sum.
+/// A worker takes a row at a time and passes over it two or three times, which finds it in the cache: passes fetch the next
+/// row and room for this one's results, or else memory would wait for arithmetic and arithmetic for memory (rows of a page
+/// each are a new stream to the hardware's prefetcher). Softmax does both where it computes most; norms, which compute
+/// little, each in a pass of its own. The variance is summed from differences to the mean, which does not cancel.
+/// Exponentials wait in local memory for their sum.
 struct NormalizeRows: KernelTemplate {
   let name = "normalization.rows"
 
@@ -135,15 +136,22 @@ private struct RowsProgram {
     }
   }
 
-  /// Brings the next row's elements and this row's results nearer, while there is something to compute.
-  private func fetch(_ row: [Tile], _ outer: [Tile], _ strip: Strip) {
-    guard fetches, let last = row.last else { return }
+  /// Brings nearer where this row's results go.
+  private func fetchResults(_ row: [Tile], _ outer: [Tile], _ strip: Strip) {
+    fetch(epilogue.output, row, outer, strip)
+  }
+
+  /// Brings the next row's elements nearer.
+  private func fetchNext(_ row: [Tile], _ outer: [Tile], _ strip: Strip) {
+    guard let last = row.last else { return }
     let size = b.size(space.loops.shape[space.rows.upperBound - 1])
-    let next = Array(row.dropLast()) + [(last + 1).minimum(size - 1)]
-    for (buffer, row) in [(x, next), (epilogue.output, row)] {
-      let line = max(1, 64 / buffer.type.element.byteCount)
-      for place in stride(from: 0, to: strip.count, by: line) { buffer.prefetch(row + outer + [strip.start + place]) }
-    }
+    fetch(x, Array(row.dropLast()) + [(last + 1).minimum(size - 1)], outer, strip)
+  }
+
+  private func fetch(_ buffer: TileBuffer, _ row: [Tile], _ outer: [Tile], _ strip: Strip) {
+    guard fetches else { return }
+    let line = max(1, 64 / buffer.type.element.byteCount)
+    for place in stride(from: 0, to: strip.count, by: line) { buffer.prefetch(row + outer + [strip.start + place]) }
   }
 
   private func store(_ value: Tile, _ row: [Tile], _ outer: [Tile], _ strip: Strip) {
@@ -156,7 +164,8 @@ private struct RowsProgram {
     let largest = reduce(.maximum) { load(row, $0, $1) }
     if isLogarithm {
       let sum = reduce(.sum) { outer, strip in
-        fetch(row, outer, strip)
+        fetchNext(row, outer, strip)
+        fetchResults(row, outer, strip)
         return (load(row, outer, strip) - largest).expOfNonPositive
       }
       let shift = largest + sum.unary(.log)
@@ -165,7 +174,8 @@ private struct RowsProgram {
     }
     let terms = b.allocate(BufferType(element, elements.map { space.loops.shape[$0] }, space: .local))
     let sum = reduce(.sum) { outer, strip in
-      fetch(row, outer, strip)
+      fetchNext(row, outer, strip)
+      fetchResults(row, outer, strip)
       let term = (load(row, outer, strip) - largest).expOfNonPositive
       terms.store(term, outer.map { .at($0) } + [strip.index(0)], limits: [strip.limit])
       return term
@@ -185,11 +195,14 @@ private struct RowsProgram {
       return mean.map { value - $0 } ?? value
     }
     let squares = reduce(.sum) { outer, strip in
-      fetch(row, outer, strip)
+      fetchResults(row, outer, strip)
       let value = centred(outer, strip)
       return value * value
     }
     let factor = (squares / count + b.constant(epsilon, element)).unary(.sqrt).unary(.reciprocal)
-    forStrips { store(centred($0, $1) * factor, row, $0, $1) }
+    forStrips { outer, strip in
+      fetchNext(row, outer, strip)
+      store(centred(outer, strip) * factor, row, outer, strip)
+    }
   }
 }
