@@ -10,8 +10,8 @@ import TileIR
 ///    passes over the row.
 /// 3. `y = (x − μ) · factor`, then the epilogue.
 ///
-/// Memory is read twice, whatever a row's size. Pieces depend on sizes alone: the number of threads does not change a
-/// result.
+/// Either all pieces are shared out at each step, and memory is read twice, or whole rows are (knob `wholeRows`): one that fits in
+/// level 2 is read once. Pieces depend on sizes alone: neither the number of threads nor that knob changes a result.
 struct NormalizePieces: KernelTemplate {
   let name = "normalization.pieces"
 
@@ -31,11 +31,16 @@ struct NormalizePieces: KernelTemplate {
     guard !space.isAcross, length >= Self.smallestRow, shape.last!.estimate >= 256,
       space.loops.views[0].strides.last == 1
     else { return nil }
-    return KnobSpace([("vectors", [2, 4, 8]), ("block", [4096, 8192, 16384, 32768])])
+    return KnobSpace([("vectors", [2, 4, 8]), ("block", [4096, 8192, 16384, 32768]), ("wholeRows", [0, 1])])
   }
 
   func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
-    ["vectors": workload.operands[0].element == .float64 ? 2 : 4, "block": 8192]
+    guard case .normalization(let w) = workload else { preconditionFailure("a normalization") }
+    let space = NormalizationSpace(w)
+    let bytes = space.elements.map { space.loops.shape[$0] }.estimatedCount * w.x.element.byteCount
+    let rows = space.rows.map { space.loops.shape[$0] }.estimatedCount
+    let isWhole = bytes <= machine.cacheBytes[1] / 2 && rows >= 4 * (machine.workers ?? 4)
+    return ["vectors": w.x.element == .float64 ? 2 : 4, "block": 8192, "wholeRows": isWhole ? 1 : 0]
   }
 
   func scratch(for workload: Workload, knobs: Knobs, on machine: Machine) -> [TensorType] {
@@ -44,7 +49,8 @@ struct NormalizePieces: KernelTemplate {
 
   func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
     guard case .normalization(let w) = workload else { preconditionFailure("a normalization") }
-    return PiecesProgram(NormalizationSpace(w), knobs["vectors"], knobs["block"], machine).build()
+    return PiecesProgram(NormalizationSpace(w), knobs["vectors"], knobs["block"], machine)
+      .build(wholeRows: knobs["wholeRows"] == 1)
   }
 }
 
@@ -89,43 +95,36 @@ private struct PiecesProgram {
     }
   }
 
-  func build() -> TileProgram {
-    forPieces(cost: 2) { measure(Array($0), $1, $2) }
-    b.parallel([rows.size(0, b)], grain: max(1, 24_576 / (2 * max(1, min(1 << 20, pieceCount.estimate))))) {
-      join(row: $0[0])
+  func build(wholeRows: Bool) -> TileProgram {
+    let pieceExtents = outerExtents + [b.size(inner).ceilDivided(by: block)]
+    let (pieceWork, pieceEstimate) = (2 * max(1, min(block, inner.estimate)), min(1 << 20, max(1, pieceCount.estimate)))
+    if wholeRows {
+      b.parallel(rowExtents, grain: max(1, 24_576 / (2 * pieceWork * pieceEstimate))) { row in
+        b.nested(pieceExtents) { measure(row, $0) }
+        join(row)
+        b.nested(pieceExtents) { finish(row, $0) }
+      }
+      return b.finish()
     }
-    forPieces(cost: 2) { indices, span, _ in
-      let row = position(Array(indices[..<rowExtents.count]), rowExtents)
-      let mean = rows.load([.at(row), .at(b.index(0))], shape: [])
-      let factor = rows.load([.at(row), .at(b.index(1))], shape: [])
-      b.strips(span, lanes: partial.lanes, vectors: partial.vectors) { strip in
-        let value = load(indices, strip)
-        let centred = subtractsMean ? value - mean : value
-        epilogue.store(centred * factor, indices.map { .at($0) } + [strip.index(0)], limits: [strip.limit], in: b)
+    func forPieces(_ body: ([Tile], [Tile]) -> Void) {
+      let rank = rowExtents.count
+      b.parallel(rowExtents + pieceExtents, grain: max(1, 24_576 / pieceWork)) {
+        body(Array($0[..<rank]), Array($0[rank...]))
       }
     }
+    forPieces(measure)
+    b.parallel(rowExtents, grain: max(1, 24_576 / (2 * pieceEstimate)), join)
+    forPieces(finish)
     return b.finish()
   }
 
-  /// Runs `body` for each piece with its indices in the dimensions outside of the innermost one, its part of that,
-  /// and its block's number.
-  private func forPieces(cost: Int, _ body: ([Tile], Span, Tile) -> Void) {
-    let size = b.size(inner)
-    let outer = rowExtents + outerExtents
-    let work = max(1, min(block, inner.estimate)) * cost
-    b.parallel(outer + [size.ceilDivided(by: block)], grain: max(1, 24_576 / work)) { indices in
-      let number = indices[outer.count]
-      let begin = number * block
-      let span: Span
-      if let known = inner.constant, known <= block {
-        span = Span(b.index(0), size, length: known)
-      } else if let known = inner.constant, known % block == 0 {
-        span = Span(begin, begin + block, length: block)
-      } else {
-        span = Span(begin, (begin + block).minimum(size), length: nil, multiple: inner.constant.map { $0 & -$0 } ?? 1)
-      }
-      body(Array(indices[..<outer.count]), span, number)
-    }
+  /// A piece's part of the innermost dimension.
+  private func span(_ piece: [Tile]) -> Span {
+    let (begin, size) = (piece.last! * block, b.size(inner))
+    guard let known = inner.constant else { return Span(begin, (begin + block).minimum(size), length: nil, multiple: 1) }
+    if known <= block { return Span(b.index(0), size, length: known) }
+    if known % block == 0 { return Span(begin, begin + block, length: block) }
+    return Span(begin, (begin + block).minimum(size), length: nil, multiple: known & -known)
   }
 
   private func load(_ indices: [Tile], _ strip: Strip) -> Tile {
@@ -136,22 +135,25 @@ private struct PiecesProgram {
     partial.finish(partial.adding(span, to: partial.start(), value))
   }
 
-  private func measure(_ indices: [Tile], _ span: Span, _ number: Tile) {
+  /// - Parameters:
+  ///   - row: indices of the row.
+  ///   - piece: those of the row's outer dimensions, and the block's number.
+  private func measure(_ row: [Tile], _ piece: [Tile]) {
+    let (indices, span) = (row + piece.dropLast(), span(piece))
     let count = (span.end - span.begin).cast(element)
     let mean = subtractsMean ? sum(span) { load(indices, $0) } / count : b.constant(0, element)
     let squares = sum(span) { strip in
       let difference = load(indices, strip) - mean
       return difference * difference
     }
-    let row = position(Array(indices[..<rowExtents.count]), rowExtents)
-    let outer = position(Array(indices[rowExtents.count...]), outerExtents)
-    let piece = outer * b.size(inner).ceilDivided(by: block) + number
+    let number = position(piece, outerExtents + [b.size(inner).ceilDivided(by: block)])
     for (i, value) in [count, mean, squares].enumerated() {
-      pieces.store(value, [.at(row), .at(b.index(i)), .at(piece)])
+      pieces.store(value, [.at(position(row, rowExtents)), .at(b.index(i)), .at(number)])
     }
   }
 
-  private func join(row: Tile) {
+  private func join(_ indices: [Tile]) {
+    let row = position(indices, rowExtents)
     func part(_ i: Int, _ strip: Strip) -> Tile {
       pieces.load([.at(row), .at(b.index(i)), strip.index(0)], shape: [strip.count], limits: [strip.limit])
     }
@@ -165,6 +167,17 @@ private struct PiecesProgram {
     rows.store(mean, [.at(row), .at(b.index(0))])
     let factor = (squares / count + b.constant(epsilon, element)).unary(.sqrt).unary(.reciprocal)
     rows.store(factor, [.at(row), .at(b.index(1))])
+  }
+
+  private func finish(_ row: [Tile], _ piece: [Tile]) {
+    let (indices, number) = (row + piece.dropLast(), position(row, rowExtents))
+    let mean = rows.load([.at(number), .at(b.index(0))], shape: [])
+    let factor = rows.load([.at(number), .at(b.index(1))], shape: [])
+    b.strips(span(piece), lanes: partial.lanes, vectors: partial.vectors) { strip in
+      let value = load(indices, strip)
+      let centred = subtractsMean ? value - mean : value
+      epilogue.store(centred * factor, indices.map { .at($0) } + [strip.index(0)], limits: [strip.limit], in: b)
+    }
   }
 
   private func position(_ indices: [Tile], _ extents: [Tile]) -> Tile {
