@@ -67,12 +67,26 @@ struct StripMap {
       return buffer.load(outer + [.span(b.index(0), 0)], shape: [1], limits: [length.minimum(b.index(1))])
     }
     b.strips(span, lanes: lanes, vectors: vectors) { strip in
+      if fetches {
+        for (buffer, known) in zip(inputs + [output], repeated + [nil]) where known == nil {
+          fetch(buffer, indices, strip)
+        }
+      }
       let arguments = zip(inputs, repeated).map { buffer, known in
         known ?? buffer.load(outer + [strip.index(0)], shape: [strip.count], limits: [strip.limit])
       }
       let value = b.apply(expression, arguments, shape: [strip.count])
       output.store(value, outer + [strip.index(0)], limits: [strip.limit])
     }
+  }
+
+  /// Brings nearer what comes some way after a strip: later in a long row, in a row to come where they are short.
+  private func fetch(_ buffer: TileBuffer, _ indices: [Tile], _ strip: Strip) {
+    let (distance, length) = (Fetching.distance / buffer.type.element.byteCount, max(1, space.shape[inner].estimate))
+    if length >= 4 * distance { return buffer.prefetch(indices, after: strip) }
+    let rows = (distance + length - 1) / length
+    guard let last = indices.last, space.shape[inner - 1].estimate >= 4 * rows else { return }
+    buffer.prefetch(indices.dropLast() + [last + rows], from: strip.start, count: strip.count)
   }
 
   // MARK: Transposing
@@ -119,21 +133,17 @@ struct StripMap {
   /// Brings nearer what the next task reads, `block` rows on, and the lines that the next strip of columns writes: the one is a
   /// page a column, the other a page a row, and the hardware's prefetcher follows no more than some thirty.
   private func fetch(_ outer: [(Int, Tile)], _ other: Int, _ row: Strip, by block: Int, _ column: Strip) {
-    func fetch(_ buffer: TileBuffer, row: Tile, column: Tile) {
-      var indices = [Tile](repeating: row, count: inner + 1)
+    func rest(row: Tile) -> [Tile] {
+      var indices = [Tile](repeating: row, count: inner)
       for (dimension, index) in outer { indices[dimension] = index }
-      indices[inner] = column
-      buffer.prefetch(indices)
+      return indices
     }
     for (view, buffer) in zip(space.views, inputs) where isTransposed(view, other) {
-      for number in 0..<column.count { fetch(buffer, row: row.start + block, column: column.start + number) }
+      for number in 0..<column.count { buffer.prefetch(rest(row: row.start + block) + [column.start + number]) }
     }
     guard space.shape[inner].estimate >= 4 * column.count else { return }
-    let line = max(1, 64 / output.type.element.byteCount)
     for number in 0..<row.count {
-      for place in stride(from: column.count, to: 2 * column.count, by: line) {
-        fetch(output, row: row.start + number, column: column.start + place)
-      }
+      output.prefetch(rest(row: row.start + number), from: column.start + column.count, count: column.count)
     }
   }
 

@@ -186,6 +186,7 @@ private struct GroupsProgram {
               [.at(image), .at(b.index(i)), strip.index(0)], shape: [strip.count], limits: [strip.limit])
           }
           let position = [first] + rest
+          for buffer in [x, epilogue.output] { buffer.prefetch(indices + position, after: strip) }
           let value = (load(indices, position, strip) - channel(0)) * channel(1)
           epilogue.store(
             value, (indices + position).map { .at($0) } + [strip.index(0)], limits: [strip.limit], in: b)

@@ -121,7 +121,9 @@ private struct PiecesProgram {
   /// A piece's part of the innermost dimension.
   private func span(_ piece: [Tile]) -> Span {
     let (begin, size) = (piece.last! * block, b.size(inner))
-    guard let known = inner.constant else { return Span(begin, (begin + block).minimum(size), length: nil, multiple: 1) }
+    guard let known = inner.constant else {
+      return Span(begin, (begin + block).minimum(size), length: nil, multiple: 1)
+    }
     if known <= block { return Span(b.index(0), size, length: known) }
     if known % block == 0 { return Span(begin, begin + block, length: block) }
     return Span(begin, (begin + block).minimum(size), length: nil, multiple: known & -known)
@@ -174,6 +176,7 @@ private struct PiecesProgram {
     let mean = rows.load([.at(number), .at(b.index(0))], shape: [])
     let factor = rows.load([.at(number), .at(b.index(1))], shape: [])
     b.strips(span(piece), lanes: partial.lanes, vectors: partial.vectors) { strip in
+      for buffer in [x, epilogue.output] { buffer.prefetch(indices, after: strip) }
       let value = load(indices, strip)
       let centred = subtractsMean ? value - mean : value
       epilogue.store(centred * factor, indices.map { .at($0) } + [strip.index(0)], limits: [strip.limit], in: b)

@@ -149,9 +149,7 @@ private struct RowsProgram {
   }
 
   private func fetch(_ buffer: TileBuffer, _ row: [Tile], _ outer: [Tile], _ strip: Strip) {
-    guard fetches else { return }
-    let line = max(1, 64 / buffer.type.element.byteCount)
-    for place in stride(from: 0, to: strip.count, by: line) { buffer.prefetch(row + outer + [strip.start + place]) }
+    if fetches { buffer.prefetch(row + outer, from: strip.start, count: strip.count) }
   }
 
   private func store(_ value: Tile, _ row: [Tile], _ outer: [Tile], _ strip: Strip) {

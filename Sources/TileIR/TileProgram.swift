@@ -147,7 +147,7 @@ public struct Operation: Hashable, Sendable {
     case load(Access, fill: Scalar)
     case store(TileValue, Access)
     /// Brings the line of memory that holds an element nearer, and has no other effect. Indices count from the buffer's
-    /// start; one may pass the end of its dimension as long as the element lies in the buffer.
+    /// start and may pass the ends of dimensions and of the buffer: nothing is read.
     case prefetch(Access)
     /// A buffer in `local` or `shared` memory.
     case allocate
