@@ -36,14 +36,19 @@ struct ImplicitGEMM: KernelTemplate {
     let tile =
       outputs <= machine.lanes
       ? RegisterTile(rows: min(12, machine.vectorRegisters - 4), columns: machine.lanes)
-      : .fitting(rows: w.positions, columns: outputs, streams: false, on: machine)
-    let (tileH, tileW) = PatchRectangles.size(for: w, rows: tile.rows, on: machine)
+      : .fitting(rows: w.positions, columns: outputs, streams: false, addresses: true, on: machine)
+    var (tileH, tileW) = PatchRectangles.size(for: w, rows: tile.rows, on: machine)
     let size = (h: w.epilogue.output.shape[2].constant, w: w.epilogue.output.shape[3].constant)
     let panels = (outputs + tile.columns - 1) / tile.columns
     var nc = panels
     if let h = size.h, let width = size.w {
-      let rectangles = ((h + tileH - 1) / tileH) * ((width + tileW - 1) / tileW) * (w.x.shape[0].constant ?? 1)
-      while nc > 1, rectangles * ((panels + nc - 1) / nc) < 8 { nc = (nc + 1) / 2 }
+      func tasks() -> Int {
+        let rectangles = ((h + tileH - 1) / tileH) * ((width + tileW - 1) / tileW) * (w.x.shape[0].constant ?? 1)
+        return rectangles * w.groups * ((panels + nc - 1) / nc)
+      }
+      while nc > 1, tasks() < 8 { nc = (nc + 1) / 2 }
+      // Of few channels threads share the positions.
+      while tileH > 1, machine.workers != 1, tasks() < machine.workers ?? 2 { tileH = (tileH + 1) / 2 }
     }
     return [
       "mr": tile.rows, "nr": tile.columns, "tileH": tileH, "tileW": tileW, "nc": nc,

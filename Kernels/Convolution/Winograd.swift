@@ -136,7 +136,8 @@ struct WinogradShape {
   /// As many tiles at a time as the level-2 cache holds V and a pass of M of, but enough that a weight fetched from
   /// further away is used often.
   func defaultKnobs(on machine: Machine) -> Knobs {
-    let register = RegisterTile.fitting(rows: tiles, columns: w.outputsPerGroup, streams: false, on: machine)
+    let register = RegisterTile.fitting(
+      rows: tiles, columns: w.outputsPerGroup, streams: false, addresses: false, on: machine)
     let panels = (w.outputsPerGroup + register.columns - 1) / register.columns
     let bytesPerTile = points * 4 * (depth + register.columns)
     let inCache = machine.cacheBytes[1] * 6 / 10 / (bytesPerTile * register.rows)
