@@ -41,7 +41,8 @@ struct PackedMatmul: KernelTemplate {
       isFew
       ? RegisterTile.best(on: machine)
       : .fitting(
-        rows: w.a.shape[1].estimate, columns: n, streams: m != nil && w.bIsConstant && !w.isNarrow, on: machine)
+        rows: w.a.shape[1].estimate, columns: n, streams: m != nil && w.bIsConstant && !w.isNarrow,
+        addresses: w.bIsConstant && !w.aIsConstant, on: machine)
     let panels = (n + tile.columns - 1) / tile.columns
     // A panel's piece takes half of the level-1 cache; with the many registers of AVX-512 a step of k lasts so long that
     // its row comes from level 2 in time, and sums are put by and fetched again less often.
@@ -67,12 +68,32 @@ struct PackedMatmul: KernelTemplate {
       mc = (blocks + tasks - 1) / tasks
     }
     // Rows whose number is not known may be few.
-    let rowTasks = m.map { ($0 + mc * tile.rows - 1) / (mc * tile.rows) } ?? 1
-    // Tasks of one size.
-    if let m { mc = ((m + tile.rows - 1) / tile.rows + rowTasks - 1) / rowTasks }
-    let others = rowTasks * max(1, w.a.shape[0].constant ?? 1)
+    let blocks = m.map { ($0 + tile.rows - 1) / tile.rows }
+    var rowTasks = blocks.map { ($0 + mc - 1) / mc } ?? 1
+    let batch = max(1, w.a.shape[0].constant ?? 1)
     // At least eight tasks where there is the work for them, so that two to four workers finish together.
-    while nc > (w.bIsConstant ? 1 : 2), others * ((panels + nc - 1) / nc) < 8 { nc = (nc + 1) / 2 }
+    func panelsPerTask() -> Int {
+      var count = nc
+      while count > (w.bIsConstant ? 1 : 2), rowTasks * batch * ((panels + count - 1) / count) < 8 {
+        count = (count + 1) / 2
+      }
+      return count
+    }
+    if let blocks {
+      // Threads share rows too where panels alone leave one waiting.
+      if w.bIsConstant, batch == 1, rowTasks * panels < 16 {
+        let fewest = rowTasks
+        func cost(_ parts: Int) -> Double {
+          rowTasks = parts
+          return machine.stretch(blocks, by: (blocks + parts - 1) / parts, panels, by: panelsPerTask())
+            + 0.03 * Double(parts - fewest)
+        }
+        rowTasks = (fewest...min(blocks, 3 * fewest)).min { cost($0) < cost($1) }!
+      }
+      // Tasks of one size.
+      mc = (blocks + rowTasks - 1) / rowTasks
+    }
+    nc = panelsPerTask()
     // A block of a that is used for many columns of a run-time b is worth copying; where b's panels are there already,
     // the rows of a are read as fast where they are (docs/performance.md).
     let packs =

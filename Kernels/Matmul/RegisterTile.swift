@@ -29,7 +29,8 @@ public struct RegisterTile: Hashable, Sendable {
   /// The block that does a result of `rows` by `columns` soonest: one that it fills, of good ratio.
   /// - Parameter streams: b comes from memory and is used for these rows alone. Then a block that has all of them, if there is one,
   ///     is what keeps the memory busy.
-  static func fitting(rows: Int, columns: Int, streams: Bool, on machine: Machine) -> RegisterTile {
+  /// - Parameter addresses: each row of a has an address of its own, of which a core holds no more than a dozen in registers.
+  static func fitting(rows: Int, columns: Int, streams: Bool, addresses: Bool, on machine: Machine) -> RegisterTile {
     let all = choices(on: machine)
     let whole = streams ? all.filter { $0.rows == rows } : []
     // More rows are more streams of a than the caches have ways; wide blocks need a few registers more.
@@ -38,20 +39,22 @@ public struct RegisterTile: Hashable, Sendable {
       return tile.rows <= 16 && (vectors <= 2 || (tile.rows + 1) * vectors + 4 <= machine.vectorRegisters)
     }
     return (whole.isEmpty ? others : whole).min {
-      $0.cycles(rows: rows, columns: columns, on: machine) < $1.cycles(rows: rows, columns: columns, on: machine)
+      $0.cycles(rows: rows, columns: columns, addresses: addresses, on: machine)
+        < $1.cycles(rows: rows, columns: columns, addresses: addresses, on: machine)
     }!
   }
 
   /// Cycles of a step of k over a whole result: two multiplications of vectors and two loads at a time, results after four,
-  /// 24 bytes of b from the level-2 cache; and a share for what doesn't overlap.
-  private func cycles(rows: Int, columns: Int, on machine: Machine) -> Double {
+  /// 24 bytes of b from the level-2 cache; and a share for what doesn't overlap, addresses that come from the stack among it.
+  private func cycles(rows: Int, columns: Int, addresses: Bool, on machine: Machine) -> Double {
     let vectors = self.columns / machine.lanes
     let (high, panels) = ((rows + self.rows - 1) / self.rows, (columns + self.columns - 1) / self.columns)
     // Of few rows panels are what threads share: the one that has more of them counts.
-    let shared = high <= 16 ? machine.workers.map { (panels + $0 - 1) / $0 * $0 } ?? panels : panels
+    let shared = rows <= 64 ? machine.workers.map { (panels + $0 - 1) / $0 * $0 } ?? panels : panels
     let blocks = high * shared
     let (products, loads) = (self.rows * vectors, self.rows + vectors)
     let step = Double(max(products, loads, 8, self.columns / 3)) / 2 + 0.15 * Double(loads)
+    if addresses { return Double(blocks) * (step + 1.2 * Double(max(0, self.rows - 12))) }
     return Double(blocks) * step * (self == .best(on: machine) ? 0.98 : 1)
   }
 }
