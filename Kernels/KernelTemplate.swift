@@ -184,6 +184,8 @@ public struct View: Hashable, Sendable, Codable {
   public init(_ type: TensorType) { self.init(type.element, type.shape) }
 
   public var rank: Int { shape.count }
+  /// Whether it has no elements, as far as is known.
+  public var isEmpty: Bool { shape.contains(0) }
   public var buffer: BufferType { BufferType(element, shape, strides: strides) }
 
   /// Repeated along new outer dimensions and along dimensions of 1 until it has `target`'s shape.

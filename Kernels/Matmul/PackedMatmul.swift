@@ -32,7 +32,8 @@ struct PackedMatmul: KernelTemplate {
   /// `mc` and `nc` count register tiles.
   func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
     guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
-    let (k, n) = (w.a.shape[2].constant ?? 1024, w.b.shape[2].constant ?? 1024)
+    // A sum of nothing is 0, but has its blocks.
+    let (k, n) = (max(1, w.a.shape[2].constant ?? 1024), w.b.shape[2].constant ?? 1024)
     let m = w.a.shape[1].constant
     // The few rows that `SkinnyMatmul` does are any block's.
     let isFew = w.bIsConstant && SkinnyMatmul.areFew(m)

@@ -37,7 +37,8 @@ struct WordMatmul: KernelTemplate {
   /// is unrolled: LLVM may add integers in any order, and would keep products of several steps in registers that the sums need.
   func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
     guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
-    let (k, n) = (w.a.shape[2].constant ?? 1024, w.b.shape[2].constant ?? 1024)
+    // A sum of nothing is 0, but has its blocks.
+    let (k, n) = (max(1, w.a.shape[2].constant ?? 1024), w.b.shape[2].constant ?? 1024)
     let m = w.a.shape[1].constant
     let isOneInstruction = [.u8i8x4, .bf16x2].contains(w.parts(on: machine)!)
     let isSkinny = SkinnyMatmul.areFew(m)

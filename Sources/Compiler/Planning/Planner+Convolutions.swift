@@ -44,7 +44,7 @@ extension Planner {
   private mutating func withChannelsInnermost(
     _ x: Placement, where workload: ConvolutionWorkload, _ node: NodeID
   ) -> Placement {
-    guard x.view.strides.last != 1, x.view.shape.last != 1 else { return x }
+    guard x.view.strides.last != 1, x.view.shape.last != 1, !workload.epilogue.output.isEmpty else { return x }
     var copied = workload
     copied.x = View(x.view.element, x.view.shape)
     // Elements are turned around in registers.

@@ -216,13 +216,14 @@ struct Planner {
 
   // MARK: Steps
 
-  /// Adds the launch of a kernel that does `workload`.
+  /// Adds the launch of a kernel that does `workload`; none where its results have no elements.
   /// - Parameters:
   ///   - operands: one an operand of the workload.
   ///   - extras: one an extra output.
   mutating func emit(
     _ workload: Workload, _ operands: [Placement], _ output: Placement, extras: [Placement] = [], origins: [String?]
   ) {
+    if ([output] + extras).allSatisfy({ $0.view.isEmpty }) { return }
     guard let choice = choice(for: workload) else {
       let place = origins.compactMap { $0 }.first ?? "a node without a name"
       failures["\(workload.summary)", default: []].append(place)
