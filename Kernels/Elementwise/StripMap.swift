@@ -108,8 +108,8 @@ struct StripMap {
         columnBlock.map { columnCount.ceilDivided(by: $0) } ?? b.index(1), rowCount.ceilDivided(by: block),
       ]
     b.parallel(extents, grain: max(1, 24_576 / max(1, work))) { indices in
-      let columnSpan = part(indices[order.count], columnBlock, of: columns, columnCount)
-      let rowSpan = part(indices[order.count + 1], block, of: rows, rowCount)
+      let columnSpan = b.part(indices[order.count], of: columns, columnCount, by: columnBlock)
+      let rowSpan = b.part(indices[order.count + 1], of: rows, rowCount, by: block)
       b.strips(columnSpan, lanes: lanes, vectors: 2) { column in
         b.strips(rowSpan, lanes: lanes, vectors: 1) { row in
           let outer = Array(zip(order, indices))
@@ -118,16 +118,6 @@ struct StripMap {
         }
       }
     }
-  }
-
-  /// Piece `number` of a dimension cut into blocks.
-  private func part(_ number: Tile, _ block: Int?, of dim: Dim, _ size: Tile) -> Span {
-    guard let block, dim.constant.map({ $0 > block }) ?? true else {
-      return Span(b.index(0), size, length: dim.constant)
-    }
-    let begin = number * block
-    if let known = dim.constant, known % block == 0 { return Span(begin, begin + block, length: block) }
-    return Span(begin, (begin + block).minimum(size), length: nil, multiple: dim.constant.map { $0 & -$0 } ?? 1)
   }
 
   /// Brings nearer what the next task reads, `block` rows on, and the lines that the next strip of columns writes: the one is a

@@ -73,7 +73,7 @@ struct PackedMatmul: KernelTemplate {
     var rowTasks = blocks.map { ($0 + mc - 1) / mc } ?? 1
     let batch = max(1, w.a.shape[0].constant ?? 1)
     // At least eight tasks where there is the work for them, so that two to four workers finish together.
-    func panelsPerTask() -> Int {
+    func panelsPerTask(_ rowTasks: Int) -> Int {
       var count = nc
       while count > (w.bIsConstant ? 1 : 2), rowTasks * batch * ((panels + count - 1) / count) < 8 {
         count = (count + 1) / 2
@@ -85,8 +85,7 @@ struct PackedMatmul: KernelTemplate {
       if w.bIsConstant, batch == 1, rowTasks * panels < 16 {
         let fewest = rowTasks
         func cost(_ parts: Int) -> Double {
-          rowTasks = parts
-          return machine.stretch(blocks, by: (blocks + parts - 1) / parts, panels, by: panelsPerTask())
+          machine.stretch(blocks, by: (blocks + parts - 1) / parts, panels, by: panelsPerTask(parts))
             + 0.03 * Double(parts - fewest)
         }
         rowTasks = (fewest...min(blocks, 3 * fewest)).min { cost($0) < cost($1) }!
@@ -94,7 +93,7 @@ struct PackedMatmul: KernelTemplate {
       // Tasks of one size.
       mc = (blocks + rowTasks - 1) / rowTasks
     }
-    nc = panelsPerTask()
+    nc = panelsPerTask(rowTasks)
     // A block of a that is used for many columns of a run-time b is worth copying; where b's panels are there already,
     // the rows of a are read as fast where they are (docs/performance.md).
     let packs =

@@ -119,15 +119,7 @@ private struct PiecesProgram {
   }
 
   /// A piece's part of the innermost dimension.
-  private func span(_ piece: [Tile]) -> Span {
-    let (begin, size) = (piece.last! * block, b.size(inner))
-    guard let known = inner.constant else {
-      return Span(begin, (begin + block).minimum(size), length: nil, multiple: 1)
-    }
-    if known <= block { return Span(b.index(0), size, length: known) }
-    if known % block == 0 { return Span(begin, begin + block, length: block) }
-    return Span(begin, (begin + block).minimum(size), length: nil, multiple: known & -known)
-  }
+  private func span(_ piece: [Tile]) -> Span { b.part(piece.last!, of: inner, b.size(inner), by: block) }
 
   private func load(_ indices: [Tile], _ strip: Strip) -> Tile {
     x.load(indices.map { .at($0) } + [strip.index(0)], shape: [strip.count], limits: [strip.limit]).cast(element)

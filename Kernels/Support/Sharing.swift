@@ -18,13 +18,6 @@ extension Machine {
     return counts.min { cost($0) < cost($1) }!
   }
 
-  /// The same of a result of `rows` by `columns` that is cut into rectangles.
-  func stretch(_ rows: Int, by height: Int, _ columns: Int, by width: Int) -> Double {
-    func sizes(_ all: Int, _ part: Int) -> [Int] { stride(from: 0, to: all, by: part).map { min(part, all - $0) } }
-    let tasks = sizes(columns, width).flatMap { width in sizes(rows, height).map { Double(width * $0) } }
-    return stretch(tasks.map { $0 / Double(rows * columns) })
-  }
-
   /// How many times as long tasks take as work that can be divided at will: threads take one after the other. Where their number is not
   /// known: two or four, the mean.
   /// - Parameter tasks: the share of the work that each is.
@@ -37,5 +30,12 @@ extension Machine {
       return (threads.max()! + (count == 1 ? 0 : 0.04) * tasks.max()!) * Double(count)
     }
     return times.reduce(0, +) / Double(times.count)
+  }
+
+  /// The same of a result of `rows` by `columns` that is cut into rectangles, each a task.
+  func stretch(_ rows: Int, by height: Int, _ columns: Int, by width: Int) -> Double {
+    func sizes(_ all: Int, _ part: Int) -> [Int] { stride(from: 0, to: all, by: part).map { min(part, all - $0) } }
+    let tasks = sizes(columns, width).flatMap { width in sizes(rows, height).map { Double(width * $0) } }
+    return stretch(tasks.map { $0 / Double(rows * columns) })
   }
 }

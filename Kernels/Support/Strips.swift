@@ -33,6 +33,16 @@ extension TileBuilder {
   /// All of a dimension.
   func span(_ dim: Dim) -> Span { Span(index(0), size(dim), length: dim.constant) }
 
+  /// Part `number` of a dimension of this size that is cut into blocks; nil: all of it.
+  func part(_ number: Tile, of dim: Dim, _ size: Tile, by block: Int?) -> Span {
+    guard let block, dim.constant.map({ $0 > block }) ?? true else {
+      return Span(index(0), size, length: dim.constant)
+    }
+    let begin = number * block
+    if let known = dim.constant, known % block == 0 { return Span(begin, begin + block, length: block) }
+    return Span(begin, (begin + block).minimum(size), length: nil, multiple: dim.constant.map { $0 & -$0 } ?? 1)
+  }
+
   /// Cuts a span into strips of `vectors · lanes`, then of `lanes`, then what is left: of known length if the span
   /// has one, else with a limit.
   func strips(_ span: Span, lanes: Int, vectors: Int, _ body: (Strip) -> Void) {
