@@ -74,16 +74,18 @@ struct ImplicitGEMM: KernelTemplate {
       source: w.w, width: knobs["nr"], element: parts?.elements.b ?? .float32, group: parts?.count ?? 1)
   }
 
-  /// Two multiplications of vectors a cycle, most of the time; copying the patch comes to some loads and stores for each
+  /// Multiplications of vectors, most of the time; copying the patch comes to some loads and stores for each
   /// element of x; the weights come from memory once. Results that don't lie with channels last are stored one by one.
   func estimate(for workload: Workload, knobs: Knobs, on machine: Machine) -> Double {
     guard case .convolution(let w) = workload else { preconditionFailure("a convolution") }
     let (channels, outputs) = (w.w.shape[w.w.rank - 2].constant!, w.w.shape[w.w.rank - 1].constant!)
     let columns = (outputs + knobs["nr"] - 1) / knobs["nr"] * knobs["nr"]
-    let depth = w.w.shape[1..<(w.w.rank - 2)].product.estimate * channels
+    let parts = w.parts(on: machine)
+    let depth = w.w.shape[1..<(w.w.rank - 2)].product.estimate * w.steps(of: parts)
     let vectors = Double(w.positions * w.groups) / Double(machine.lanes)
     let storing = w.epilogue.output.strides.last == 1 ? 0 : 4 * Double(w.positions * w.groups * outputs)
-    return vectors * (Double(columns * depth) / 2 / 0.85 + 3 * Double(w.strides.reduce(1, *) * channels)) + storing
+    let products = Double(columns * depth) * machine.cyclesPerStep(of: parts) / 0.85
+    return vectors * (products + 3 * Double(w.strides.reduce(1, *) * channels)) + storing
       + Double(w.groups * columns * depth * 4) / ConvolutionWorkload.bytesPerCycle
   }
 
@@ -132,8 +134,10 @@ extension ConvolutionWorkload {
   }
 
   /// Steps of k that a tap of one position has: its channels, or words of them.
-  func steps(on machine: Machine) -> Int {
-    let (channels, count) = (w.shape[w.rank - 2].constant!, parts(on: machine)?.count ?? 1)
+  func steps(on machine: Machine) -> Int { steps(of: parts(on: machine)) }
+
+  func steps(of parts: WordParts?) -> Int {
+    let (channels, count) = (w.shape[w.rank - 2].constant!, parts?.count ?? 1)
     return (channels + count - 1) / count
   }
 

@@ -7,14 +7,15 @@ struct PatchCopy {
   /// With three space dimensions.
   let w: ConvolutionWorkload
   let machine: Machine
+  /// What the patch's words hold, if it holds words.
+  let parts: WordParts?
   let patchHeight: Int
   let patchWidth: Int
   let b: TileBuilder
   let x: TileBuffer
   private var channels: Int { w.channelsPerGroup }
   private var taps: [Int] { w.taps }
-  private var parts: WordParts? { w.parts(on: machine) }
-  private var steps: Int { w.steps(on: machine) }
+  private var steps: Int { w.steps(of: parts) }
 
   /// - Parameters:
   ///   - patch: `[taps[0] · patchHeight, patchWidth · channels, at least channels]`, the last dimension stepping like the

@@ -102,9 +102,7 @@ struct PatchRectangles {
       BufferType(
         element, [Dim(w.taps[0] * patchHeight), rowLength, Dim(run)], strides: [rowLength, 1, 1], space: .local))
     PatchCopy(
-      w: w, machine: machine, patchHeight: patchHeight,
-      patchWidth: patchWidth, b: b,
-      x: x
+      w: w, machine: machine, parts: w.parts(on: machine), patchHeight: patchHeight, patchWidth: patchWidth, b: b, x: x
     )
     .copy(to: patch, n: place.n, group: place.group, at: [place.d, place.h, place.v], height: height, width: width)
     return Rectangle(

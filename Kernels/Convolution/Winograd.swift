@@ -10,23 +10,27 @@ import TileIR
 /// `p` a matrix [tiles, channels], and some panels of M at a time. Error: see `WinogradTransform`.
 ///
 /// Dilated by δ, positions of one residue modulo δ take part in nothing but each other's results: a tile holds such, δ apart.
+///
+/// Numbers of 8 bits are summed exactly, by F(2×2) with 4·U: V and 4·U fit 16 bits, in words of two channels (`WordParts.i16x2`),
+/// and 4·y fits 32.
 struct Winograd: KernelTemplate {
   let name = "convolution.winograd"
 
   func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
-    guard case .convolution(let given) = workload, given.x.element == .float32, given.w.element == .float32,
-      (1...3).contains(given.strides.count), given.wIsConstant
-    else { return nil }
+    guard case .convolution(let given) = workload, (1...3).contains(given.strides.count), given.wIsConstant else {
+      return nil
+    }
     let w = given.withThreeDimensions
     let taps = w.taps
-    guard taps[2] == 3, taps[1] == 3 || taps[1] == 1, w.strides[1...] == [1, 1],
+    guard taps[2] == 3, taps[1] == 3 || taps[1] == 1, w.strides[1...] == [1, 1], w.isFloat || w.isExactByWinograd,
       w.channelsPerGroup >= machine.lanes, w.outputsPerGroup >= machine.lanes,
       // What lies between the inputs of a tile of a widely dilated window is too much to copy.
-      WinogradShape(w, m: 4).patchElements * 4 <= 2 * machine.cacheBytes[1]
+      WinogradShape(w, m: w.mostOutputs).patchElements * 4 <= 2 * machine.cacheBytes[1]
     else { return nil }
     let tiles = RegisterTile.choices(on: machine)
     return KnobSpace([
-      ("m", [2, 4]), ("mr", Set(tiles.map(\.rows)).sorted()), ("nr", Set(tiles.map(\.columns)).sorted()),
+      ("m", w.isFloat ? [2, 4] : [2]), ("mr", Set(tiles.map(\.rows)).sorted()),
+      ("nr", Set(tiles.map(\.columns)).sorted()),
       ("tiles", [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24]), ("panels", [1, 2, 3, 4, 6, 8]),
       ("nc", [1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 64, 80]), ("unroll", [1, 2, 4, 8]),
       ("prefetch", PanelPrefetch.choices),
@@ -37,7 +41,7 @@ struct Winograd: KernelTemplate {
   func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
     guard case .convolution(let given) = workload else { preconditionFailure("a convolution") }
     let w = given.withThreeDimensions
-    let settings = [2, 4].map { WinogradShape(w, m: $0).defaultKnobs(on: machine) }
+    let settings = (w.isFloat ? [2, 4] : [2]).map { WinogradShape(w, m: $0).defaultKnobs(on: machine) }
     return settings.min {
       estimate(for: workload, knobs: $0, on: machine) < estimate(for: workload, knobs: $1, on: machine)
     }!
@@ -55,8 +59,11 @@ struct Winograd: KernelTemplate {
 
   /// Panels whose rows are depth tap, point, channel.
   static func weights(_ w: ConvolutionWorkload, _ knobs: Knobs) -> WeightPacking {
-    var packing = WeightPacking(source: w.w, width: knobs["nr"], element: .float32)
-    let matrix = WinogradTransform(outputs: knobs["m"]).weights
+    let transform = WinogradTransform(outputs: knobs["m"])
+    let parts = WinogradShape.parts(w)
+    var packing = WeightPacking(
+      source: w.w, width: knobs["nr"], element: parts?.elements.b ?? .float32, group: parts?.count ?? 1)
+    let matrix = parts == nil ? transform.weights : transform.doubledWeights
     packing.transforms = [nil, w.taps[1] == 3 ? matrix : nil, matrix, nil]
     return packing
   }
@@ -64,6 +71,19 @@ struct Winograd: KernelTemplate {
   func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
     guard case .convolution(let given) = workload else { preconditionFailure("a convolution") }
     return WinogradProgram(given.withThreeDimensions, knobs, machine).build()
+  }
+}
+
+extension ConvolutionWorkload {
+  fileprivate var isFloat: Bool { x.element == .float32 && w.element == .float32 }
+  /// Outputs of the largest tile along a dimension.
+  fileprivate var mostOutputs: Int { isFloat ? 4 : 2 }
+
+  /// Whether integers of 8 bits are few enough that four times their sum fits 32 bits. Of three dimensions of space.
+  fileprivate var isExactByWinograd: Bool {
+    guard widens, x.element.byteCount == 1, w.element.byteCount == 1 else { return false }
+    let largest = Double(wLimit ?? (w.element == .int8 ? 128 : 255)) * (x.element == .int8 ? 128 : 255)
+    return 4 * largest * Double(taps.reduce(1, *) * channelsPerGroup) < 0x1p31
   }
 }
 
@@ -88,13 +108,18 @@ struct WinogradShape {
     spacing = (isFlat ? 1 : w.dilations[1], w.dilations[2])
   }
 
+  /// What words hold of integers.
+  static func parts(_ w: ConvolutionWorkload) -> WordParts? { w.widens ? .i16x2 : nil }
+  var parts: WordParts? { Self.parts(w) }
+  /// Channels, or words of them.
+  var steps: Int { w.steps(of: parts) }
   var points: Int { inputs.h * inputs.w }
   /// Inputs of a tile along h and w, with those between them.
   var extent: (h: Int, w: Int) { ((inputs.h - 1) * spacing.h + 1, (inputs.w - 1) * spacing.w + 1) }
   /// What is copied of x for a tile that reaches over the image's edge, or of another layout.
   var patchElements: Int { extent.h * extent.w * depth }
-  /// Products summed for each point of one output channel.
-  var depth: Int { w.taps[0] * w.channelsPerGroup }
+  /// Products, or words of them, summed for each point of one output channel.
+  var depth: Int { w.taps[0] * steps }
 
   /// Tiles of all images: how many, or a guess.
   private var tiles: Int {
@@ -123,7 +148,7 @@ struct WinogradShape {
     let blocks = (tiles + block - 1) / block
     let rows = blocks * ((block + mr - 1) / mr) * mr
     let passes = (columns / nr + knobs["nc"] - 1) / knobs["nc"]
-    let multiplications = Double(rows * points * depth * columns / lanes) / 2 / 0.8
+    let multiplications = Double(rows * points * depth * columns / lanes) * machine.cyclesPerStep(of: parts) / 0.8
     let inputVectors = Double(tiles * depth * passes / lanes)
     let outputVectors = Double(tiles * w.outputsPerGroup / lanes)
     let transforms = Double(points) * 3.5 * (inputVectors + outputVectors)
@@ -158,7 +183,7 @@ struct WinogradShape {
     let together = inCache >= blocks ? 1 : max(2, min(4, machine.cacheBytes[1] * 6 / 10 / sums))
     return [
       "m": transform.outputs, "mr": register.rows, "nr": register.columns, "tiles": blocks,
-      "panels": min(together, columns), "nc": columns, "unroll": 4,
+      "panels": min(together, columns), "nc": columns, "unroll": self.parts == nil ? 4 : 1,
       "prefetch": PanelPrefetch.blocks(passing: blocks),
     ]
   }

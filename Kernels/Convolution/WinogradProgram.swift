@@ -22,7 +22,12 @@ struct WinogradProgram {
   /// Tiles of an image along h and w, and of all images.
   private let (tilesHigh, tilesWide, tiles): (Tile, Tile, Tile)
 
+  /// Of integers, what words of channels hold; what is summed in words' or floats' lanes.
+  private var parts: WordParts? { shape.parts }
+  private var element: ElementType { parts?.accumulator ?? .float32 }
   private var channels: Int { w.channelsPerGroup }
+  /// Channels, or words of them.
+  private var steps: Int { shape.steps }
   private var columns: Int { w.outputsPerGroup }
   private var points: Int { shape.points }
 
@@ -40,7 +45,8 @@ struct WinogradProgram {
     b = TileBuilder("winograd")
     arithmetic = VectorArithmetic(b: b, machine: machine)
     x = b.parameter("x", .input, w.x.buffer)
-    panels = b.parameter("w", .input, BufferType(.float32, Winograd.weights(w, knobs).packed.shape))
+    let packed = Winograd.weights(w, knobs).packed
+    panels = b.parameter("w", .input, BufferType(packed.element, packed.shape))
     (operands, y) = b.parameters(w.epilogue)
     let builder = b
     let sizes = w.epilogue.output.shape.map { builder.size($0) }
@@ -66,16 +72,16 @@ struct WinogradProgram {
     let stride = tilesPerTask * width + 16
     return b.allocate(
       BufferType(
-        .float32, [Dim(count), Dim(tilesPerTask), Dim(width)], strides: [Dim(stride), Dim(width), 1], space: .local))
+        element, [Dim(count), Dim(tilesPerTask), Dim(width)], strides: [Dim(stride), Dim(width), 1], space: .local))
   }
 
   private func task(_ group: Tile, _ column: Tile, _ first: Tile) {
-    let transformed = matrices(w.taps[0] * points, width: channels)
+    let transformed = matrices(w.taps[0] * points, width: steps)
     let products = matrices(points, width: columnsPerPass)
     let patch = b.allocate(
       BufferType(
-        .float32, [Dim(w.taps[0] * shape.extent.h), Dim(shape.extent.w * channels), Dim(channels)],
-        strides: [Dim(shape.extent.w * channels), 1, 1], space: .local))
+        element, [Dim(w.taps[0] * shape.extent.h), Dim(shape.extent.w * steps), Dim(steps)],
+        strides: [Dim(shape.extent.w * steps), 1, 1], space: .local))
     let count = (tiles - first).minimum(b.index(tilesPerTask))
     // Whole register tiles: past the last tile that one is taken again.
     let rows = count.ceilDivided(by: mr) * mr
@@ -123,47 +129,56 @@ struct WinogradProgram {
     let isInside = (0..<3).map { zero.lessEqual(start[$0]).and((start[$0] + extents[$0]).lessEqual(sizes[$0])) }
       .reduce(b.index(w.x.strides[4] == 1 ? 0 : 1).equal(zero)) { $0.and($1) }
     b.when(isInside) {
-      transformInput(row: row, to: to) { tap, i, j, c, length in
-        x.load(
+      let group = parts?.count ?? 1
+      transformInput(row: row, to: to) { tap, i, j, step, length, limit in
+        let numbers = x.load(
           [
             .at(place.n), .at(start[0] + tap * w.dilations[0]), .at(start[1] + i * high), .at(start[2] + j * wide),
-            .span(firstChannel + c, 0),
-          ], shape: [length])
+            .span(firstChannel + step * group, 0),
+          ], shape: [length * group], limits: [limit])
+        return parts.map { numbers.cast($0.elements.a) } ?? numbers
       }
     } otherwise: {
       PatchCopy(
-        w: w, machine: machine, patchHeight: shape.extent.h,
-        patchWidth: shape.extent.w, b: b, x: x
+        w: w, machine: machine, parts: parts, patchHeight: shape.extent.h, patchWidth: shape.extent.w, b: b, x: x
       )
       .copy(
         to: patch, n: place.n, group: group, at: [place.d, place.h, place.w],
         height: b.index((shape.outputs.h - 1) * high + 1), width: b.index((shape.outputs.w - 1) * wide + 1))
-      transformInput(row: row, to: to) { tap, i, j, c, length in
-        patch.load(
-          [.at(tap * shape.extent.h + i * high), .span(c + j * (wide * channels), 0), .at(zero)], shape: [length])
+      transformInput(row: row, to: to) { tap, i, j, step, length, _ in
+        let loaded = patch.load(
+          [.at(tap * shape.extent.h + i * high), .span(step + j * (wide * steps), 0), .at(zero)], shape: [length])
+        return parts.map { loaded.bitcast($0.elements.a) } ?? loaded
       }
     }
   }
 
-  /// - Parameter load: a vector of channels from c on of the tile's input (i, j) at a tap along d.
-  private func transformInput(row: Tile, to: TileBuffer, _ load: (Tile, Int, Int, Tile, Int) -> Tile) {
+  /// - Parameter load: the numbers of so many steps from one on, of the tile's input (i, j) at a tap along d; a limit where
+  ///   the last word is not full.
+  private func transformInput(
+    row: Tile, to: TileBuffer, _ load: (_ tap: Tile, _ i: Int, _ j: Int, _ step: Tile, _ length: Int, Tile?) -> Tile
+  ) {
     let (lanes, (high, wide)) = (machine.lanes, shape.inputs)
-    func vector(_ tap: Tile, _ c: Tile, _ length: Int) {
+    func vector(_ tap: Tile, _ step: Tile, _ length: Int, limit: Int? = nil) {
       // Column by column, then row by row.
       let byColumn = (0..<wide).map { j in
-        let column = (0..<high).map { load(tap, $0, j, c, length) }
+        let column = (0..<high).map { load(tap, $0, j, step, length, limit.map { b.index($0) }) }
         return high == 1 ? column : transform.transformInput(column, on: arithmetic)
       }
       for i in 0..<high {
         for (j, value) in transform.transformInput(byColumn.map { $0[i] }, on: arithmetic).enumerated() {
-          to.store(value, [.at(tap * points + (i * wide + j)), .at(row), .span(c, 0)])
+          to.store(
+            parts == nil ? value : value.bitcast(element),
+            [.at(tap * points + (i * wide + j)), .at(row), .span(step, 0)])
         }
       }
     }
+    let group = parts?.count ?? 1
+    let whole = channels / group / lanes * lanes
+    let left = channels - whole * group
     b.loop(to: b.index(w.taps[0])) { tap in
-      let whole = channels / lanes * lanes
       b.loop(to: b.index(whole), step: lanes) { vector(tap, $0, lanes) }
-      if whole < channels { vector(tap, b.index(whole), channels - whole) }
+      if left > 0 { vector(tap, b.index(whole), steps - whole, limit: left % group == 0 ? nil : left) }
     }
   }
 
@@ -176,16 +191,19 @@ struct WinogradProgram {
     b.loop(to: b.index(points)) { point in
       b.loop(from: from, to: to, step: nr) { column in
         b.loop(to: rows, step: mr) { row in
-          let sum = b.loop(to: b.index(w.taps[0]), carrying: [b.constant(0, .float32, [mr, nr])]) { tap, carried in
+          let sum = b.loop(to: b.index(w.taps[0]), carrying: [b.constant(0, element, [mr, nr])]) { tap, carried in
             let matrix = tap * points + point
-            let first = matrix * channels
+            let first = matrix * steps
             let prefetch = following(first, group, column, from: from, to: to, row: row)
             return [
-              b.accumulate(carried[0], to: b.index(channels), unroll: unroll) { k in
+              b.accumulate(carried[0], to: b.index(steps), unroll: unroll, of: parts) { k in
                 prefetch.advance(k, in: b)
                 return transformed.load([.at(matrix), .span(row, 0), .at(k)], shape: [mr, 1])
               } _: { k in
-                panels.load([.at(group), .at(column / nr), .at(first + k), .span(zero, 1)], shape: [1, nr])
+                let weights = panels.load(
+                  [.at(group), .at(column / nr), .at(first + k), .span(zero, 1)],
+                  shape: [1, nr * (parts?.count ?? 1)])
+                return parts == nil ? weights : weights.bitcast(element)
               }
             ]
           }[0]
@@ -199,12 +217,12 @@ struct WinogradProgram {
   private func following(_ first: Tile, _ group: Tile, _ column: Tile, from: Tile, to: Tile, row: Tile)
     -> PanelPrefetch
   {
-    let count = b.index(channels)
+    let count = b.index(steps)
     let isLast = to.lessEqual(column + nr)
-    let last = w.taps[0] * points * channels - channels
+    let last = w.taps[0] * points * steps - steps
     return PanelPrefetch(
       panels: panels, matrix: group, panel: isLast.select(from, column + nr) / nr,
-      start: isLast.select((first + channels).minimum(b.index(last)), first), count: count, blocks: prefetchBlocks,
+      start: isLast.select((first + steps).minimum(b.index(last)), first), count: count, blocks: prefetchBlocks,
       block: row / mr)
   }
 
@@ -223,7 +241,7 @@ struct WinogradProgram {
         return high == 1 ? column : transform.transformOutput(column, on: arithmetic)
       }
       let results = (0..<shape.outputs.h).map { i in
-        transform.transformOutput(byColumn.map { $0[i] }, on: arithmetic)
+        transform.transformOutput(byColumn.map { $0[i] }, on: arithmetic).map(unscaled)
       }
       store(results, place, column: group * columns + c, limit: limit)
     }
@@ -231,6 +249,12 @@ struct WinogradProgram {
     let whole = from + (to - from) / lanes * lanes
     b.loop(from: from, to: whole, step: lanes) { vector($0, limit: nil) }
     b.when(whole.less(to)) { vector(whole, limit: to - whole) }
+  }
+
+  /// Integers' results are as many times two as there are dimensions that are transformed.
+  private func unscaled(_ result: Tile) -> Tile {
+    guard parts != nil else { return result }
+    return result.binary(.shiftRight, b.constant(.integer(shape.inputs.h == 1 ? 1 : 2), element, result.shape))
   }
 
   /// Stores a tile's results `[h][w]`, those that lie within the image.

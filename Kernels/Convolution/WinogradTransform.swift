@@ -8,6 +8,8 @@ import TileIR
 /// often given, loses four times as much as the direct sum; at ±5/8, ±3/2 1.8 times (root mean square, 64 channels,
 /// normal data, F(4×4, 3×3)); F(2×2, 3×3) loses half as much as the direct sum, whose chain is longer. The points are
 /// dyadic: A and B are exact in f32, G is rounded once, from double precision.
+///
+/// F(2, 3) is exact on integers: A and B hold 0 and ±1, and 2·G integers, which give 2·y.
 public struct WinogradTransform: Hashable, Sendable {
   /// p₁, p₂ …
   private let pairs: [Double]
@@ -34,6 +36,12 @@ public struct WinogradTransform: Hashable, Sendable {
       let norm = finite.filter { $0 != p }.reduce(1) { $0 * (p - $1) }
       return [1 / norm, p / norm, p * p / norm]
     } + [[0, 0, 1]]
+  }
+
+  /// 2·G of F(2, 3), which has no fractions.
+  var doubledWeights: [[Double]] {
+    precondition(outputs == 2, "F(4, 3) has no small integers")
+    return weights.map { $0.map { 2 * $0 } }
   }
 
   /// Aᵀ, `[outputs][points]`: powers of the points.

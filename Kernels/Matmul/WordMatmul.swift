@@ -113,4 +113,14 @@ extension Machine {
     if wordDots.contains(.u8i8x4) { return .u8i8x4 }
     return bLimit == 64 ? .u8i7x4 : .i16x2
   }
+
+  /// Cycles that a core needs at best for a vector's products with what stands in one lane of another: f32, or words.
+  func cyclesPerStep(of parts: WordParts?) -> Double {
+    // Two units multiply; what is no single instruction finds others busy too.
+    switch parts {
+    case .i16x2 where !wordDots.contains(.u8i8x4): 0.7
+    case .u8i7x4 where !wordDots.contains(.u8i8x4): 1.1
+    case nil, .i16x2, .u8i7x4, .u8i8x4, .bf16x2: 0.5
+    }
+  }
 }

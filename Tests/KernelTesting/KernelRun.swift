@@ -188,22 +188,26 @@ private func transform(
 ) {
   let depth = packing.depth.map { $0.constant! }
   let panels = (shape.last! + packing.width - 1) / packing.width
+  let (inner, group) = (depth.last!, packing.group)
+  let steps = (inner + group - 1) / group
   forEachIndex([shape[0]] + depth + [shape.last!]) { index in
     var sum = 0.0
-    forEachIndex(Array(shape.dropFirst().dropLast())) { k in
+    // A dimension that is not transformed has but the element itself.
+    forEachIndex(packing.transforms.enumerated().map { $1 == nil ? 1 : shape[1 + $0] }) { summed in
+      let k = summed.enumerated().map { packing.transforms[$0] == nil ? index[1 + $0] : $1 }
       let factor = packing.transforms.enumerated().reduce(1.0) { product, entry in
-        let (d, matrix) = entry
-        return product * (matrix.map { $0[index[1 + d]][k[d]] } ?? (index[1 + d] == k[d] ? 1 : 0))
+        product * (entry.element.map { $0[index[1 + entry.offset]][k[entry.offset]] } ?? 1)
       }
-      if factor == 0 { return }
       let source = zip([index[0]] + k + [index.last!], strides).reduce(packing.offset.constant!) { $0 + $1.0 * $1.1 }
       sum += factor * sample.memory[source].double
     }
-    let row = zip(index, [1] + depth).dropFirst().reduce(0) { $0 * $1.1 + $1.0 }
-    let (batch, column) = (index[0], index.last!)
-    memory[
-      ((batch * panels + column / packing.width) * depth.reduce(1, *) + row) * packing.width + column % packing.width] =
-      .float(sum)
+    let outer = zip(index, [1] + depth).dropFirst().dropLast().reduce(0) { $0 * $1.1 + $1.0 }
+    let (batch, column, channel) = (index[0], index.last!, index[depth.count])
+    let row =
+      (batch * panels + column / packing.width) * depth.dropLast().reduce(1, *) * steps
+      + outer * steps + channel / group
+    memory[(row * packing.width + column % packing.width) * group + channel % group] =
+      packing.element.isFloat ? .float(sum) : .integer(Int64(sum))
   }
 }
 

@@ -72,6 +72,48 @@ import Testing
       ], kernel: "convolution.winograd")
   }
 
+  /// Words of two channels, the last of them full or not, and a border that is no zero.
+  @Test(
+    arguments: [
+      ConvolutionCase([9, 13], 17, 19, window: [3, 3], pad: 1), ConvolutionCase([8, 8], 16, 16, window: [3, 3]),
+      ConvolutionCase([9, 13], 33, 35, window: [3, 3], pad: 1, channelsLast: false),
+      ConvolutionCase([13, 9], 8, 8, window: [3, 3], pad: 1, isSymbolic: true),
+      ConvolutionCase([5, 9], 32, 40, window: [3, 3], dilation: 2, pad: 1, groups: 2),
+      ConvolutionCase([27], 9, 10, window: [3], pad: 1),
+      ConvolutionCase([4, 5, 6], 8, 8, window: [3, 3, 3], pad: 1),
+    ], [(ElementType.uint8, ElementType.int8), (.int8, .uint8)])
+  func winogradOfIntegers(_ c: ConvolutionCase, types: (ElementType, ElementType)) throws {
+    var integers = c
+    integers.integers = types
+    integers.border = types.0 == .int8 ? -7 : 9
+    try check(
+      integers,
+      knobs: [
+        ["m": 2, "mr": 3, "nr": 8, "tiles": 2, "panels": 2, "nc": 3, "unroll": 2, "prefetch": 2],
+        ["m": 2, "mr": 6, "nr": 8, "tiles": 1, "panels": 1, "nc": 1, "unroll": 1, "prefetch": 0],
+      ], kernel: "convolution.winograd")
+  }
+
+  /// The largest numbers, of as many channels as four times their sum fits 32 bits of, and one more.
+  @Test func winogradOfTheLargestIntegers() throws {
+    func kernelCase(channels: Int) -> KernelCase {
+      var c = ConvolutionCase([4, 6], channels, 16, window: [3, 3], pad: 1)
+      (c.integers, c.border) = ((.uint8, .int8), 255)
+      var generator = SeededGenerator(seed: 1)
+      var kernelCase = c.kernelCase(&generator)
+      kernelCase.includes = { $0.name == "convolution.winograd" }
+      kernelCase.inputs[0].fill { .integer(255) }
+      kernelCase.inputs[1].fill { .integer(-128) }
+      return kernelCase
+    }
+    let most = ((1 << 31) - 1) / (4 * 9 * 255 * 128)
+    try KernelsTests.check(kernelCase(channels: most), seed: 1, knobs: [])
+    let winograd = allKernels.first { $0.name == "convolution.winograd" }!
+    let machine = Target.avx2.machine
+    #expect(winograd.space(for: kernelCase(channels: most).workload, on: machine) != nil)
+    #expect(winograd.space(for: kernelCase(channels: most + 1).workload, on: machine) == nil)
+  }
+
   @Test(arguments: [
     ConvolutionCase([9, 13], 19, 19, window: [3, 3], pad: 1, groups: 19),
     ConvolutionCase([8, 30], 16, 16, window: [3, 3], stride: 2, pad: 1, groups: 16),

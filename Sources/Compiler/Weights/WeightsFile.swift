@@ -62,8 +62,8 @@ private struct Packer {
 
   func pack(to: UnsafeMutableRawBufferPointer) {
     if let bits = packing.codeBits { return packCodes(to, bits) }
-    if packing.group > 1 { return packGroups(to) }
     if packing.transforms.contains(where: { $0 != nil }) { return packTransformed(to) }
+    if packing.group > 1 { return packGroups(to) }
     switch packing.element.byteCount {
     case 1: packElements(to, UInt8.self)
     case 2: packElements(to, UInt16.self)
@@ -148,27 +148,42 @@ private struct Packer {
     }
   }
 
-  /// k's dimensions are transformed: a column at a time, in double precision.
+  /// k's dimensions are transformed; integers stay such.
   private func packTransformed(_ to: UnsafeMutableRawBufferPointer) {
+    switch (tensor.element, packing.element) {
+    case (.float32, .float32): packTransformed(to, Float.self, Float.self, Double.init, Float.init)
+    case (.int8, .int16): packTransformed(to, Int8.self, Int16.self, Double.init, Int16.init)
+    case (.uint8, .int16): packTransformed(to, UInt8.self, Int16.self, Double.init, Int16.init)
+    default: preconditionFailure("no transformed \(tensor.element) as \(packing.element)")
+    }
+  }
+
+  /// A column at a time, in double precision.
+  private func packTransformed<S: BitwiseCopyable, T: BitwiseCopyable>(
+    _ to: UnsafeMutableRawBufferPointer, _: S.Type, _: T.Type, _ widen: (S) -> Double, _ round: (Double) -> T
+  ) {
     let sizes = packing.source.shape.dropFirst().dropLast().map { $0.constant! }
-    let (width, depth) = (packing.width, packing.depth.product.constant!)
+    let (width, group) = (packing.width, packing.group)
+    let channels = sizes.last!
     let panels = (columns + width - 1) / width
-    to.withMemoryRebound(to: Float.self) { target in
+    let panel = packing.depth.dropLast().product.constant! * ((channels + group - 1) / group) * group * width
+    to.withMemoryRebound(to: T.self) { target in
       for batch in 0..<batches {
         for column in 0..<columns {
           let base = start(batch, column)
           var values = rowOffsets.map {
-            Double(bytes.loadUnaligned(fromByteOffset: (base + $0) * 4, as: Float.self))
+            widen(bytes.loadUnaligned(fromByteOffset: (base + $0) * MemoryLayout<S>.size, as: S.self))
           }
           var inner = rowOffsets.count
           for (size, matrix) in zip(sizes, packing.transforms) {
             inner /= size
             if let matrix { values = Packer.transform(values, matrix, size: size, inner: inner) }
           }
-          var slot = (batch * panels + column / width) * depth * width + column % width
-          for value in values {
-            target[slot] = Float(value)
-            slot += width
+          var slot = (batch * panels + column / width) * panel + column % width * group
+          for (number, value) in values.enumerated() {
+            let channel = number % channels
+            target[slot + channel % group] = round(value)
+            if channel % group == group - 1 || channel == channels - 1 { slot += width * group }
           }
         }
       }

@@ -89,8 +89,9 @@ public struct ConvolutionCase: Sendable {
     (c.channelsLast, c.isSymbolic) = (kind != .rows && g.flip(0.7), g.flip(0.3))
     c.resultChannelsLast = kind != .rows && (c.channelsLast || g.flip(0.7))
     c.wIsConstant = kind == .winograd || kind == .fewOutputs || g.flip(0.8)
-    if kind == .integer {
-      let types = (x: g.pick(IntegerMatmulCase.types), w: g.pick(IntegerMatmulCase.types))
+    if kind == .integer || kind == .winograd && g.flip(0.4) {
+      let choices = kind == .integer ? IntegerMatmulCase.types : [.int8, .uint8]
+      let types = (x: g.pick(choices), w: g.pick(choices))
       c.integers = types
       c.border = g.flip(0.5) ? 0 : Int(Int64.random(in: types.x.range, using: &g))
       c.isSmall = types == (.uint8, .int8) && c.wIsConstant && g.flip(0.3)
