@@ -17,7 +17,7 @@ struct FlashAttention: KernelTemplate {
     let tiles = FlashAttention.tiles(w, on: machine)
     return KnobSpace([
       ("rows", Set(tiles.map(\.rows)).sorted()), ("columns", Set(tiles.map(\.columns)).sorted()),
-      ("queryBlocks", Array(1...16) + [20, 24, 32]), ("keyPanels", [2, 4, 8, 16, 32, 64]),
+      ("queryBlocks", Array(1...16) + [20, 24, 32]), ("keyPanels", [1, 2, 4, 8, 16, 32, 64]),
       ("together", [1, 2, 3, 4, 6]),
       ("unroll", [1, 2, 4, 8]),
       ("headTasks", Self.headBytes(w).map { $0 <= machine.cacheBytes[1] } ?? false ? [0, 1] : [0]),
@@ -55,12 +55,17 @@ struct FlashAttention: KernelTemplate {
     // As many tasks, of the same size.
     let tasks = (tiles + queryBlocks - 1) / queryBlocks
     queryBlocks = (tiles + tasks - 1) / tasks
-    // Keys and values of a block in a quarter of the level-2 cache.
+    let together = tile.columns > 2 * machine.lanes ? 1 : 2
+    // Keys and values of a block in a quarter of the level-2 cache, or all in half of it if a tile's scores stay in the level-1 cache.
     let depth = (w.q.shape[3].constant ?? 64) + (w.v.shape[3].constant ?? 64)
-    let keyPanels = max(2, min(512 / tile.columns, machine.cacheBytes[1] / 4 / (depth * tile.columns * 4)))
+    let keys = w.k.shape[2].constant ?? .max
+    let fitting = machine.cacheBytes[1] / 4 / (depth * tile.columns * 4)
+    let fits = Self.headBytes(w).map { $0 <= machine.cacheBytes[1] / 2 } ?? false
+    let isOneBlock = fits && keys * together * tile.rows * 4 <= machine.cacheBytes[0] / 2
+    let keyPanels = isOneBlock ? (keys + tile.columns - 1) / tile.columns : max(2, min(512 / tile.columns, fitting))
     return [
-      "rows": tile.rows, "columns": tile.columns, "queryBlocks": queryBlocks, "keyPanels": keyPanels,
-      "together": tile.columns > 2 * machine.lanes ? 1 : 2, "unroll": 4, "headTasks": hasHeadTasks ? 1 : 0,
+      "rows": tile.rows, "columns": tile.columns, "queryBlocks": queryBlocks, "keyPanels": max(1, keyPanels),
+      "together": together, "unroll": 4, "headTasks": hasHeadTasks ? 1 : 0,
     ]
   }
 

@@ -9,8 +9,11 @@ struct FlashProgram {
   /// Rows and columns of a register tile: queries, and keys or parts of the values' depth.
   let mr: Int
   let nr: Int
-  /// Keys of a block.
+  /// Keys of a block, and whether there is but one.
   let block: Int
+  let isOneBlock: Bool
+  /// Tiles of queries that a panel serves at a time.
+  let tilesTogether: Int
   let depth: Int
   /// Panels of the values' depth, the last of which may be partly empty.
   let valuePanels: Int
@@ -31,6 +34,8 @@ struct FlashProgram {
     (self.w, self.knobs, self.machine) = (w, knobs, machine)
     let (rows, columns) = (knobs["rows"], knobs["columns"])
     (mr, nr, block) = (rows, columns, columns * knobs["keyPanels"])
+    isOneBlock = w.k.shape[2].constant.map { [block] in $0 <= block } ?? false
+    tilesTogether = min(knobs["queryBlocks"], knobs["together"])
     guard let depth = w.q.shape[3].constant, let valueDepth = w.v.shape[3].constant else {
       preconditionFailure("known depths")
     }

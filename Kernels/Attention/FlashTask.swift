@@ -1,10 +1,8 @@
 import TensorTypes
 import TileIR
 
-/// One task of `FlashProgram`: some queries of one head against all keys that they see.
-///
-/// Keys are taken in blocks; within a block, a few tiles of queries at a time, so that each panel of keys and values
-/// comes from the level-2 cache once for all of them.
+/// One task of `FlashProgram`: some queries of one head against all keys that they see, a few tiles of queries at a time, so that
+/// each panel of keys and values comes from the level-2 cache once for all of them.
 struct FlashTask {
   let p: FlashProgram
   let b: TileBuilder
@@ -15,102 +13,130 @@ struct FlashTask {
   let start: Tile
   /// The task's tiles of queries.
   let tiles: Tile
-  /// Scaled queries: tile, depth, query.
-  let packedQueries: TileBuffer
-  /// Scores of a few tiles of queries with a block of keys, then their exponentials: tile, query, key.
-  let scores: TileBuffer
-  /// Per tile of queries: largest score so far, sum of exponentials so far.
-  let largest: TileBuffer
-  let sums: TileBuffer
-  /// Per query of those few tiles: what is taken from its scores, then what its earlier results are scaled by.
-  let fresh: TileBuffer
-  /// Weighted sums of values so far: tile, panel, query, part of the depth.
-  let outputs: TileBuffer
+  /// Scaled queries: place of the tile, query, depth.
+  private let packedQueries: TileBuffer
+  /// Scores of a few tiles of queries with a block of keys, then their exponentials: slot of the tile, query, key.
+  private let scores: TileBuffer
+  /// Numbers of the queries of those few tiles.
+  let perQuery: TileBuffer
 
   init(_ p: FlashProgram, batch: Tile, head: Tile, panels: KeyPanels, start: Tile) {
     (self.p, b) = (p, p.b)
     (self.batch, self.head, self.panels, self.start) = (batch, head, panels, start)
     let count = p.knobs["queryBlocks"]
     tiles = (p.queries - start).ceilDivided(by: p.mr).minimum(b.index(count))
-    let (tileCount, together, mr) = (Dim(count), Dim(min(count, p.knobs["together"])), Dim(p.mr))
+    let (together, mr) = (Dim(p.tilesTogether), Dim(p.mr))
     func local(_ shape: Shape) -> TileBuffer { p.b.allocate(BufferType(p.element, shape, space: .local)) }
-    packedQueries = local([tileCount, Dim(p.depth), Dim(p.machine.wholeVectors(p.mr))])
+    packedQueries = local([p.isOneBlock ? together : Dim(count), mr, Dim(p.depth)])
     scores = local([together, mr, Dim(p.block)])
-    largest = local([tileCount, mr])
-    sums = local([tileCount, mr])
-    fresh = local([together, mr])
-    outputs = local([tileCount, Dim(p.valuePanels), mr, Dim(p.nr)])
+    perQuery = local([together, mr])
   }
 
-  private var zero: Tile { p.zero }
+  var zero: Tile { p.zero }
 
   func run() {
-    b.loop(to: tiles) { begin($0) }
+    if p.isOneBlock {
+      takeAllKeys()
+    } else {
+      RunningSoftmax(self).run()
+    }
+  }
+
+  /// Where all keys are one block, its exponentials' weighted sums are the results but for a factor.
+  private func takeAllKeys() {
     let seen = p.scores.seen(by: start + tiles * p.mr - 1)
-    let together = min(p.knobs["queryBlocks"], p.knobs["together"])
-    b.loop(to: seen, step: p.block) { key in
-      let count = (seen - key).minimum(b.index(p.block))
-      b.loop(to: tiles, step: together) { first in
-        let end = (first + together).minimum(tiles)
-        func scorePanel(_ column: Tile, width: Int, isWhole: Bool?) {
-          b.loop(from: first, to: end) {
-            score($0, slot: $0 - first, key, column, width: width, isWhole: isWhole)
-          }
+    forFewTiles { first, end in
+      b.loop(from: first, to: end) { packQueries($0, place: $0 - first) }
+      b.loop(from: first * p.mr, to: end * p.mr) { fetch(row: start + p.tilesTogether * p.mr + $0) }
+      score(first, end, firstPlace: zero, from: zero, count: seen)
+      b.loop(from: first, to: end) { tile in
+        let slot = tile - first
+        let place: [TileBuffer.Index] = [.at(slot), .span(zero, 0)]
+        let span = span(keys(of: tile, from: zero))
+        findLargest(slot: slot, span)
+        perQuery.store(shift(perQuery.load(place, shape: [p.mr])), place)
+        exponentiate(slot: slot, span) { row, sum in perQuery.store(sum, [.at(slot), .at(row)]) }
+        perQuery.store(inverse(perQuery.load(place, shape: [p.mr])), place)
+      }
+      forValuePanels { panel, width, isWhole in
+        b.loop(from: first, to: end) { tile in
+          let nothing = b.constant(0, p.element, [p.mr, width])
+          let sum = weighted(
+            slot: tile - first, panel, from: zero, count: keys(of: tile, from: zero), addedTo: nothing)
+          let factor = perQuery.load([.at(tile - first), .span(zero, 0)], shape: [p.mr, 1])
+          store(sum * factor.broadcast(to: [p.mr, width]), tile, column: panel * p.nr, isWhole: isWhole)
         }
-        if let last = p.lastKeys {
-          let full = count.minimum(b.index(last.start) - key)
-          b.loop(to: full, step: p.nr) { scorePanel($0, width: p.nr, isWhole: true) }
-          let width = p.machine.wholeVectors(last.count)
-          b.when(full.less(count)) { scorePanel(full, width: width, isWhole: width == last.count) }
-        } else {
-          b.loop(to: count, step: p.nr) { scorePanel($0, width: p.nr, isWhole: nil) }
-        }
-        b.loop(from: first, to: end) { exponentiate($0, slot: $0 - first, keys(of: $0, from: key)) }
-        func weighPanel(_ panel: Tile, width: Int) {
-          b.loop(from: first, to: end) { weigh($0, slot: $0 - first, panel, width, key, keys(of: $0, from: key)) }
-        }
-        let last = b.index(p.valuePanels - 1)
-        b.loop(to: last) { weighPanel($0, width: p.nr) }
-        weighPanel(last, width: p.lastValueWidth)
       }
     }
-    b.loop(to: tiles) { finish($0) }
+  }
+
+  /// Tiles `first ..< end` at a time.
+  func forFewTiles(_ body: (_ first: Tile, _ end: Tile) -> Void) {
+    b.loop(to: tiles, step: p.tilesTogether) { body($0, ($0 + p.tilesTogether).minimum(tiles)) }
+  }
+
+  /// Panels of the values' depth, how many of their columns are computed, and whether there are as many.
+  func forValuePanels(_ body: (_ panel: Tile, _ width: Int, _ isWhole: Bool) -> Void) {
+    let last = b.index(p.valuePanels - 1)
+    b.loop(to: last) { body($0, p.nr, true) }
+    body(last, p.lastValueWidth, p.w.v.shape[3].constant! % p.machine.lanes == 0)
   }
 
   /// How many keys of the block that starts at `key` some query of the tile sees.
-  private func keys(of tile: Tile, from key: Tile) -> Tile {
+  func keys(of tile: Tile, from key: Tile) -> Tile {
     let seen = p.scores.seen(by: start + tile * p.mr + (p.mr - 1))
     return (seen - key).minimum(b.index(p.block)).maximum(zero)
   }
 
-  /// Packs and scales a tile's queries; nothing has been seen yet.
-  private func begin(_ tile: Tile) {
-    let padded = p.machine.wholeVectors(p.mr)
+  /// Copies and scales a tile's queries.
+  func packQueries(_ tile: Tile, place: Tile) {
     // Rows past the end stand at the last one.
-    let rows = (b.iota([padded], dimension: 0) + (start + tile * p.mr)).minimum(p.queries - 1)
+    let rows = (b.iota([p.mr], dimension: 0) + (start + tile * p.mr)).minimum(p.queries - 1)
     p.forDepth { depth, width in
-      let queries = p.q.load([.at(batch), .at(head), .gather(rows, 0), .span(depth, 1)], shape: [padded, width])
-      let scaled = queries.cast(p.element).transpose([1, 0]) * b.constant(p.w.scale, p.element)
-      packedQueries.store(scaled, [.at(tile), .span(depth, 0), .span(zero, 1)])
+      let queries = p.q.load([.at(batch), .at(head), .gather(rows, 0), .span(depth, 1)], shape: [p.mr, width])
+      packedQueries.store(
+        queries.cast(p.element) * b.constant(p.w.scale, p.element), [.at(place), .span(zero, 0), .span(depth, 1)])
     }
-    largest.store(b.constant(.float(-.infinity), p.element, [p.mr]), [.at(tile), .span(zero, 0)])
-    sums.store(b.constant(0, p.element, [p.mr]), [.at(tile), .span(zero, 0)])
-    let nothing = b.constant(0, p.element, [p.mr, p.nr])
-    b.loop(to: b.index(p.valuePanels)) { outputs.store(nothing, [.at(tile), .at($0), .span(zero, 0), .span(zero, 1)]) }
+  }
+
+  /// Brings a query nearer, and the room for its results.
+  private func fetch(row: Tile) {
+    p.q.prefetch([batch, head, row], from: zero, count: p.depth)
+    p.y.prefetch([batch, head, row], from: zero, count: p.w.v.shape[3].constant!)
   }
 
   // MARK: Scores
 
+  /// Scores of the queries of tiles `first ..< end` with `count` keys from `key` on.
+  /// - Parameter firstPlace: where the first tile's queries are.
+  func score(_ first: Tile, _ end: Tile, firstPlace: Tile, from key: Tile, count: Tile) {
+    func panel(_ column: Tile, width: Int, isWhole: Bool?) {
+      b.loop(from: first, to: end) { tile in
+        let slot = tile - first
+        score(tile, slot: slot, place: firstPlace + slot, key, column, width: width, isWhole: isWhole)
+      }
+    }
+    guard let last = p.lastKeys else {
+      return b.loop(to: count, step: p.nr) { panel($0, width: p.nr, isWhole: nil) }
+    }
+    let full = count.minimum(b.index(last.start) - key)
+    b.loop(to: full, step: p.nr) { panel($0, width: p.nr, isWhole: true) }
+    let width = p.machine.wholeVectors(last.count)
+    b.when(full.less(count)) { panel(full, width: width, isWhole: width == last.count) }
+  }
+
   /// scores[i, j] = scale · q[i]·k[j], capped and masked, for the first `width` keys of a panel. Tiles of which nothing is seen
   /// are left out.
   /// - Parameter isWhole: whether all of those keys are there, if that is known.
-  private func score(_ tile: Tile, slot: Tile, _ key: Tile, _ column: Tile, width: Int, isWhole: Bool?) {
+  private func score(
+    _ tile: Tile, slot: Tile, place: Tile, _ key: Tile, _ column: Tile, width: Int, isWhole: Bool?
+  ) {
     func compute() {
       let panel = (key + column) / p.nr
       let products = b.accumulate(
         b.constant(0, p.element, [p.mr, width]), to: b.index(p.depth), unroll: p.knobs["unroll"]
       ) { depth in
-        packedQueries.load([.at(tile), .at(depth), .span(zero, 0)], shape: [p.mr, 1])
+        packedQueries.load([.at(place), .span(zero, 0), .at(depth)], shape: [p.mr, 1])
       } _: { depth in
         panels.keys.load(panels.place + [.at(panel), .at(depth), .span(zero, 1)], shape: [1, width])
       }
@@ -124,82 +150,85 @@ struct FlashTask {
 
   // MARK: Softmax
 
-  /// Brings the largest scores up to date, makes exponentials of the block's scores, and adds up their sums.
-  private func exponentiate(_ tile: Tile, slot: Tile, _ count: Tile) {
-    // Scores past the last key are −∞, up to a whole panel, or a vector where the last one is not full.
-    let known = p.w.k.shape[2].constant.flatMap { p.w.causalOffset == nil && $0 % p.block == 0 ? p.block : nil }
+  /// A row's scores with `count` keys: those past the last key are −∞, up to a whole panel, or a vector where the last one is not
+  /// full.
+  func span(_ count: Tile) -> Span {
     let multiple = p.lastKeys == nil ? p.nr : p.machine.lanes
-    let end = known.map { b.index($0) } ?? (count + (multiple - 1)) / multiple * multiple
-    let span = Span(zero, end, length: known, multiple: multiple)
-    func partial(_ function: ReductionFunction) -> PartialReduction {
-      PartialReduction(
-        function: function, element: p.element, lanes: p.machine.lanes, vectors: min(4, p.block / p.machine.lanes),
-        b: b, ignoresNaN: function == .maximum)
+    func whole(_ count: Int) -> Int { (count + multiple - 1) / multiple * multiple }
+    let known = p.w.k.shape[2].constant.flatMap { keys in
+      p.w.causalOffset != nil ? nil : p.isOneBlock ? whole(keys) : keys % p.block == 0 ? p.block : nil
     }
-    func load(_ row: Tile, _ strip: Strip) -> Tile {
-      scores.load([.at(slot), .at(row), strip.index(0)], shape: [strip.count])
+    let end = known.map { b.index($0) } ?? count.ceilDivided(by: multiple) * multiple
+    return Span(zero, end, length: known, multiple: multiple)
+  }
+
+  private func partial(_ function: ReductionFunction, _ span: Span) -> PartialReduction {
+    let most = min(4, p.block / p.machine.lanes)
+    return PartialReduction(
+      function: function, element: p.element, lanes: p.machine.lanes, vectors: most, b: b,
+      ignoresNaN: function == .maximum)
+  }
+
+  private func load(_ slot: Tile, _ row: Tile, _ strip: Strip) -> Tile {
+    scores.load([.at(slot), .at(row), strip.index(0)], shape: [strip.count])
+  }
+
+  /// Each row's largest score, to `perQuery`.
+  func findLargest(slot: Tile, _ span: Span) {
+    b.loop(to: b.index(p.mr)) { row in
+      let joined = partial(.maximum, span)
+      perQuery.store(
+        joined.finish(joined.adding(span, to: joined.start()) { load(slot, row, $0) }), [.at(slot), .at(row)])
     }
-    let rowCount = b.index(p.mr)
-    b.loop(to: rowCount) { row in
-      let joined = partial(.maximum)
-      fresh.store(joined.finish(joined.adding(span, to: joined.start()) { load(row, $0) }), [.at(slot), .at(row)])
-    }
-    let place: [TileBuffer.Index] = [.at(tile), .span(zero, 0)]
-    let freshPlace: [TileBuffer.Index] = [.at(slot), .span(zero, 0)]
-    let before = largest.load(place, shape: [p.mr])
-    let now = before.larger(fresh.load(freshPlace, shape: [p.mr]))
-    largest.store(now, place)
-    // Where nothing is seen yet, −∞ − −∞ would not be a number.
-    let hidden = b.constant(.float(-.infinity), p.element, [p.mr])
-    let shift = now.equal(hidden).select(b.constant(0, p.element, [p.mr]), now)
-    let correction = (before - shift).expOfNonPositive
-    sums.store(sums.load(place, shape: [p.mr]) * correction, place)
-    fresh.store(shift, freshPlace)
-    b.loop(to: rowCount) { row in
-      let shift = fresh.load([.at(slot), .at(row)], shape: [])
-      let joined = partial(.sum)
+  }
+
+  /// What is taken from scores of which `largest` is the largest; where nothing is seen, −∞ − −∞ would not be a number.
+  func shift(_ largest: Tile) -> Tile {
+    let hidden = b.constant(.float(-.infinity), p.element, largest.shape)
+    return largest.equal(hidden).select(b.constant(0, p.element, largest.shape), largest)
+  }
+
+  /// Exponentials of scores less what `perQuery` says.
+  /// - Parameter take: what becomes of a row's sum.
+  func exponentiate(slot: Tile, _ span: Span, _ take: (_ row: Tile, _ sum: Tile) -> Void) {
+    b.loop(to: b.index(p.mr)) { row in
+      let shift = perQuery.load([.at(slot), .at(row)], shape: [])
+      let joined = partial(.sum, span)
       let sum = joined.adding(span, to: joined.start()) { strip in
-        let term = (load(row, strip) - shift).expOfNonPositive
+        let term = (load(slot, row, strip) - shift).expOfNonPositive
         scores.store(term, [.at(slot), .at(row), strip.index(0)])
         return term
       }
-      let place: [TileBuffer.Index] = [.at(tile), .at(row)]
-      sums.store(sums.load(place, shape: []) + joined.finish(sum), place)
+      take(row, joined.finish(sum))
     }
-    fresh.store(correction, freshPlace)
+  }
+
+  /// 1 / sum, or 0 where nothing is seen.
+  func inverse(_ sums: Tile) -> Tile {
+    let none = b.constant(0, p.element, sums.shape)
+    return sums.equal(none).select(none, sums.unary(.reciprocal))
   }
 
   // MARK: Values
 
-  /// outputs[i] = correction[i] · outputs[i] + Σⱼ scores[i, j] · v[j], for the first `width` columns of a panel.
-  private func weigh(_ tile: Tile, slot: Tile, _ panel: Tile, _ width: Int, _ key: Tile, _ count: Tile) {
-    let correction = fresh.load([.at(slot), .span(zero, 0)], shape: [p.mr, 1])
-    let place: [TileBuffer.Index] = [.at(tile), .at(panel), .span(zero, 0), .span(zero, 1)]
-    let before = outputs.load(place, shape: [p.mr, width]) * correction.broadcast(to: [p.mr, width])
-    let after = b.accumulate(before, to: count, unroll: p.knobs["unroll"]) { j in
+  /// sums[i] + Σⱼ scores[i, j] · v[j], for the first columns of a panel.
+  func weighted(slot: Tile, _ panel: Tile, from key: Tile, count: Tile, addedTo sums: Tile) -> Tile {
+    b.accumulate(sums, to: count, unroll: p.knobs["unroll"]) { j in
       scores.load([.at(slot), .span(zero, 0), .at(j)], shape: [p.mr, 1])
     } _: { j in
-      panels.values.load(panels.place + [.at(panel), .at(key + j), .span(zero, 1)], shape: [1, width])
+      panels.values.load(panels.place + [.at(panel), .at(key + j), .span(zero, 1)], shape: [1, sums.shape[1]])
     }
-    outputs.store(after, place)
   }
 
-  private func finish(_ tile: Tile) {
-    guard let valueDepth = p.w.v.shape[3].constant else { preconditionFailure("a known depth") }
-    let sum = sums.load([.at(tile), .span(zero, 0)], shape: [p.mr, 1])
-    let none = b.constant(0, p.element, [p.mr, 1])
-    let factor = sum.equal(none).select(none, sum.unary(.reciprocal))
+  /// Stores a tile's results from a column on.
+  /// - Parameter isWhole: whether there are as many columns.
+  func store(_ results: Tile, _ tile: Tile, column: Tile, isWhole: Bool) {
     let first = start + tile * p.mr
+    let columnLimit = isWhole ? nil : b.index(p.w.v.shape[3].constant!) - column
     func store(limit: Tile?) {
-      for panel in 0..<p.valuePanels {
-        let value = outputs.load(
-          [.at(tile), .at(b.index(panel)), .span(zero, 0), .span(zero, 1)], shape: [p.mr, p.nr])
-        let scaled = (value * factor.broadcast(to: [p.mr, p.nr])).cast(p.w.output.element)
-        let column = panel * p.nr
-        let columnLimit = column + p.nr > valueDepth ? b.index(valueDepth - column) : nil
-        p.y.store(
-          scaled, [.at(batch), .at(head), .span(first, 0), .span(b.index(column), 1)], limits: [limit, columnLimit])
-      }
+      p.y.store(
+        results.cast(p.w.output.element), [.at(batch), .at(head), .span(first, 0), .span(column, 1)],
+        limits: [limit, columnLimit])
     }
     if let count = p.w.q.shape[2].constant, count % p.mr == 0 { return store(limit: nil) }
     b.when((first + p.mr).lessEqual(p.queries)) {
