@@ -36,7 +36,8 @@ struct ImplicitGEMM: KernelTemplate {
     let tile =
       outputs <= machine.lanes
       ? RegisterTile(rows: min(12, machine.vectorRegisters - 4), columns: machine.lanes)
-      : .fitting(rows: w.positions, columns: outputs, streams: false, addresses: true, on: machine)
+      : .fitting(
+        rows: w.positions, columns: outputs, streams: false, addresses: true, of: w.parts(on: machine), on: machine)
     var (tileH, tileW) = PatchRectangles.size(for: w, rows: tile.rows, on: machine)
     let size = (h: w.epilogue.output.shape[2].constant, w: w.epilogue.output.shape[3].constant)
     let panels = (outputs + tile.columns - 1) / tile.columns

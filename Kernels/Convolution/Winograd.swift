@@ -162,7 +162,7 @@ struct WinogradShape {
   /// further away is used often.
   func defaultKnobs(on machine: Machine) -> Knobs {
     let register = RegisterTile.fitting(
-      rows: tiles, columns: w.outputsPerGroup, streams: false, addresses: false, on: machine)
+      rows: tiles, columns: w.outputsPerGroup, streams: false, addresses: false, of: parts, on: machine)
     let panels = (w.outputsPerGroup + register.columns - 1) / register.columns
     let bytesPerTile = points * 4 * (depth + register.columns)
     let inCache = machine.cacheBytes[1] * 6 / 10 / (bytesPerTile * register.rows)

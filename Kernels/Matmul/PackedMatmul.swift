@@ -40,7 +40,7 @@ struct PackedMatmul: KernelTemplate {
     let bytes = k * n * w.b.element.byteCount
     let tile =
       isFew
-      ? RegisterTile.best(on: machine)
+      ? SkinnyMatmul.tile(rows: m!, on: machine, isNarrow: w.isNarrow)
       : .fitting(
         rows: w.a.shape[1].estimate, columns: n, streams: m != nil && w.bIsConstant && !w.isNarrow,
         addresses: w.bIsConstant && !w.aIsConstant, on: machine)

@@ -30,13 +30,18 @@ public struct RegisterTile: Hashable, Sendable {
   /// - Parameter streams: b comes from memory and is used for these rows alone. Then a block that has all of them, if there is one,
   ///     is what keeps the memory busy.
   /// - Parameter addresses: each row of a has an address of its own, of which a core holds no more than a dozen in registers.
-  static func fitting(rows: Int, columns: Int, streams: Bool, addresses: Bool, on machine: Machine) -> RegisterTile {
+  /// - Parameter parts: what is multiplied, if words.
+  static func fitting(
+    rows: Int, columns: Int, streams: Bool, addresses: Bool, of parts: WordParts? = nil, on machine: Machine
+  ) -> RegisterTile {
     let all = choices(on: machine)
+    // Sixteen registers may all be taken, unless a product needs one until it is added.
+    let spare = machine.vectorRegisters == 16 && machine.hasFMA && parts == nil ? 0 : 3
     let whole = streams ? all.filter { $0.rows == rows } : []
     // More rows are more streams of a than the caches have ways; wide blocks need a few registers more.
     let others = all.filter { tile in
       let vectors = tile.columns / machine.lanes
-      return tile.rows <= 16 && (vectors <= 2 || (tile.rows + 1) * vectors + 4 <= machine.vectorRegisters)
+      return tile.rows <= 16 && (vectors <= 2 || (tile.rows + 1) * vectors + 1 + spare <= machine.vectorRegisters)
     }
     return (whole.isEmpty ? others : whole).min {
       $0.cycles(rows: rows, columns: columns, addresses: addresses, on: machine)

@@ -32,6 +32,13 @@ struct SkinnyMatmul {
   /// Whether all rows are few, where their number is known.
   static func areFew(_ rows: Int?) -> Bool { rows.map { $0 <= most.known } ?? false }
 
+  /// What decides the panels' width: that of the best block, or a vector where two such panels have more sums than there are registers.
+  static func tile(rows: Int, on machine: Machine, isNarrow: Bool) -> RegisterTile {
+    var tile = RegisterTile.best(on: machine)
+    if !isNarrow, 2 * rows * tile.columns / machine.lanes + 3 > machine.vectorRegisters { tile.columns = machine.lanes }
+    return tile
+  }
+
   /// As many panels as there are registers for sums, from two, whatever the registers, to four.
   /// What is stored in fewer bits needs registers to be widened in.
   static func panels(rows: Int, _ tile: RegisterTile, _ count: Int, on machine: Machine, isNarrow: Bool) -> Int {

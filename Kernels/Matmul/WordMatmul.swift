@@ -45,7 +45,8 @@ struct WordMatmul: KernelTemplate {
     let tile =
       isSkinny
       ? RegisterTile.best(on: machine)
-      : .fitting(rows: w.a.shape[1].estimate, columns: n, streams: false, addresses: true, on: machine)
+      : .fitting(
+        rows: w.a.shape[1].estimate, columns: n, streams: false, addresses: true, of: w.parts(on: machine), on: machine)
     let panels = (n + tile.columns - 1) / tile.columns
     let blocks = (w.a.shape[1].estimate + tile.rows - 1) / tile.rows
     // Blocks of a in half of the level-2 cache while panels of b pass by.
