@@ -49,15 +49,7 @@ struct FlashTask {
       b.loop(from: first, to: end) { packQueries($0, place: $0 - first) }
       b.loop(from: first * p.mr, to: end * p.mr) { fetch(row: start + p.tilesTogether * p.mr + $0) }
       score(first, end, firstPlace: zero, from: zero, count: seen)
-      b.loop(from: first, to: end) { tile in
-        let slot = tile - first
-        let place: [TileBuffer.Index] = [.at(slot), .span(zero, 0)]
-        let span = span(keys(of: tile, from: zero))
-        findLargest(slot: slot, span)
-        perQuery.store(shift(perQuery.load(place, shape: [p.mr])), place)
-        exponentiate(slot: slot, span) { row, sum in perQuery.store(sum, [.at(slot), .at(row)]) }
-        perQuery.store(inverse(perQuery.load(place, shape: [p.mr])), place)
-      }
+      b.loop(from: first, to: end) { exponentiateAll($0, slot: $0 - first) }
       forValuePanels { panel, width, isWhole in
         b.loop(from: first, to: end) { tile in
           let nothing = b.constant(0, p.element, [p.mr, width])
@@ -68,6 +60,16 @@ struct FlashTask {
         }
       }
     }
+  }
+
+  /// Exponentials of a tile's scores; the inverse of their sums goes to `perQuery`.
+  private func exponentiateAll(_ tile: Tile, slot: Tile) {
+    let place: [TileBuffer.Index] = [.at(slot), .span(zero, 0)]
+    let span = span(keys(of: tile, from: zero))
+    findLargest(slot: slot, span)
+    perQuery.store(shift(perQuery.load(place, shape: [p.mr])), place)
+    exponentiate(slot: slot, span) { row, sum in perQuery.store(sum, [.at(slot), .at(row)]) }
+    perQuery.store(inverse(perQuery.load(place, shape: [p.mr])), place)
   }
 
   /// Tiles `first ..< end` at a time.
@@ -162,10 +164,9 @@ struct FlashTask {
     return Span(zero, end, length: known, multiple: multiple)
   }
 
-  private func partial(_ function: ReductionFunction, _ span: Span) -> PartialReduction {
-    let most = min(4, p.block / p.machine.lanes)
-    return PartialReduction(
-      function: function, element: p.element, lanes: p.machine.lanes, vectors: most, b: b,
+  private func partial(_ function: ReductionFunction) -> PartialReduction {
+    PartialReduction(
+      function: function, element: p.element, lanes: p.machine.lanes, vectors: min(4, p.block / p.machine.lanes), b: b,
       ignoresNaN: function == .maximum)
   }
 
@@ -176,7 +177,7 @@ struct FlashTask {
   /// Each row's largest score, to `perQuery`.
   func findLargest(slot: Tile, _ span: Span) {
     b.loop(to: b.index(p.mr)) { row in
-      let joined = partial(.maximum, span)
+      let joined = partial(.maximum)
       perQuery.store(
         joined.finish(joined.adding(span, to: joined.start()) { load(slot, row, $0) }), [.at(slot), .at(row)])
     }
@@ -193,7 +194,7 @@ struct FlashTask {
   func exponentiate(slot: Tile, _ span: Span, _ take: (_ row: Tile, _ sum: Tile) -> Void) {
     b.loop(to: b.index(p.mr)) { row in
       let shift = perQuery.load([.at(slot), .at(row)], shape: [])
-      let joined = partial(.sum, span)
+      let joined = partial(.sum)
       let sum = joined.adding(span, to: joined.start()) { strip in
         let term = (load(slot, row, strip) - shift).expOfNonPositive
         scores.store(term, [.at(slot), .at(row), strip.index(0)])
