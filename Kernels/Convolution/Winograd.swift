@@ -25,11 +25,11 @@ struct Winograd: KernelTemplate {
     guard taps[2] == 3, taps[1] == 3 || taps[1] == 1, w.strides[1...] == [1, 1], w.isFloat || w.isExactByWinograd,
       w.channelsPerGroup >= machine.lanes, w.outputsPerGroup >= machine.lanes,
       // What lies between the inputs of a tile of a widely dilated window is too much to copy.
-      WinogradShape(w, m: w.mostOutputs).patchElements * 4 <= 2 * machine.cacheBytes[1]
+      WinogradShape(w, m: w.tileOutputs.last!).patchElements * 4 <= 2 * machine.cacheBytes[1]
     else { return nil }
     let tiles = RegisterTile.choices(on: machine)
     return KnobSpace([
-      ("m", w.isFloat ? [2, 4] : [2]), ("mr", Set(tiles.map(\.rows)).sorted()),
+      ("m", w.tileOutputs), ("mr", Set(tiles.map(\.rows)).sorted()),
       ("nr", Set(tiles.map(\.columns)).sorted()),
       ("tiles", [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24]), ("panels", [1, 2, 3, 4, 6, 8]),
       ("nc", [1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 64, 80]), ("unroll", [1, 2, 4, 8]),
@@ -41,7 +41,7 @@ struct Winograd: KernelTemplate {
   func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
     guard case .convolution(let given) = workload else { preconditionFailure("a convolution") }
     let w = given.withThreeDimensions
-    let settings = (w.isFloat ? [2, 4] : [2]).map { WinogradShape(w, m: $0).defaultKnobs(on: machine) }
+    let settings = w.tileOutputs.map { WinogradShape(w, m: $0).defaultKnobs(on: machine) }
     return settings.min {
       estimate(for: workload, knobs: $0, on: machine) < estimate(for: workload, knobs: $1, on: machine)
     }!
@@ -59,11 +59,10 @@ struct Winograd: KernelTemplate {
 
   /// Panels whose rows are depth tap, point, channel.
   static func weights(_ w: ConvolutionWorkload, _ knobs: Knobs) -> WeightPacking {
-    let transform = WinogradTransform(outputs: knobs["m"])
-    let parts = WinogradShape.parts(w)
+    let shape = WinogradShape(w, m: knobs["m"])
     var packing = WeightPacking(
-      source: w.w, width: knobs["nr"], element: parts?.elements.b ?? .float32, group: parts?.count ?? 1)
-    let matrix = parts == nil ? transform.weights : transform.doubledWeights
+      source: w.w, width: knobs["nr"], element: shape.parts?.elements.b ?? .float32, group: shape.numbersPerStep)
+    let matrix = shape.parts == nil ? shape.transform.weights : shape.transform.doubledWeights
     packing.transforms = [nil, w.taps[1] == 3 ? matrix : nil, matrix, nil]
     return packing
   }
@@ -76,8 +75,8 @@ struct Winograd: KernelTemplate {
 
 extension ConvolutionWorkload {
   fileprivate var isFloat: Bool { x.element == .float32 && w.element == .float32 }
-  /// Outputs of the largest tile along a dimension.
-  fileprivate var mostOutputs: Int { isFloat ? 4 : 2 }
+  /// Outputs that a tile may have along a dimension.
+  fileprivate var tileOutputs: [Int] { isFloat ? [2, 4] : [2] }
 
   /// Whether integers of 8 bits are few enough that four times their sum fits 32 bits. Of three dimensions of space.
   fileprivate var isExactByWinograd: Bool {
@@ -108,9 +107,9 @@ struct WinogradShape {
     spacing = (isFlat ? 1 : w.dilations[1], w.dilations[2])
   }
 
-  /// What words hold of integers.
-  static func parts(_ w: ConvolutionWorkload) -> WordParts? { w.widens ? .i16x2 : nil }
-  var parts: WordParts? { Self.parts(w) }
+  /// Of integers, what words of channels hold.
+  var parts: WordParts? { w.widens ? .i16x2 : nil }
+  var numbersPerStep: Int { parts?.count ?? 1 }
   /// Channels, or words of them.
   var steps: Int { w.steps(of: parts) }
   var points: Int { inputs.h * inputs.w }
@@ -173,17 +172,17 @@ struct WinogradShape {
     // again.
     while blocks > max(2, forReuse), all / blocks < 4 * (machine.workers ?? 2) { blocks -= 1 }
     // Blocks of one size.
-    let parts = (all + blocks - 1) / blocks
-    blocks = (all + parts - 1) / parts
+    let tasks = (all + blocks - 1) / blocks
+    blocks = (all + tasks - 1) / tasks
     let products = Double(all * register.rows * panels * register.columns) / 2 / 0.8
     // V made anew goes through the caches: it takes more than twice its instructions' time.
-    let columns = machine.panelsPerTask(of: panels, others: parts, overhead: 8 * Double(tiles) / products)
+    let columns = machine.panelsPerTask(of: panels, others: tasks, overhead: 8 * Double(tiles) / products)
     // V, where it is too much for the level-2 cache, is read once for several panels; of M there is so much more.
     let sums = points * 4 * blocks * register.rows * register.columns
     let together = inCache >= blocks ? 1 : max(2, min(4, machine.cacheBytes[1] * 6 / 10 / sums))
     return [
       "m": transform.outputs, "mr": register.rows, "nr": register.columns, "tiles": blocks,
-      "panels": min(together, columns), "nc": columns, "unroll": self.parts == nil ? 4 : 1,
+      "panels": min(together, columns), "nc": columns, "unroll": parts == nil ? 4 : 1,
       "prefetch": PanelPrefetch.blocks(passing: blocks),
     ]
   }

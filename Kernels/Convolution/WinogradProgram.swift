@@ -22,8 +22,8 @@ struct WinogradProgram {
   /// Tiles of an image along h and w, and of all images.
   private let (tilesHigh, tilesWide, tiles): (Tile, Tile, Tile)
 
-  /// Of integers, what words of channels hold; what is summed in words' or floats' lanes.
   private var parts: WordParts? { shape.parts }
+  /// What products are summed in: as wide as a float or a word.
   private var element: ElementType { parts?.accumulator ?? .float32 }
   private var channels: Int { w.channelsPerGroup }
   /// Channels, or words of them.
@@ -129,13 +129,12 @@ struct WinogradProgram {
     let isInside = (0..<3).map { zero.lessEqual(start[$0]).and((start[$0] + extents[$0]).lessEqual(sizes[$0])) }
       .reduce(b.index(w.x.strides[4] == 1 ? 0 : 1).equal(zero)) { $0.and($1) }
     b.when(isInside) {
-      let group = parts?.count ?? 1
       transformInput(row: row, to: to) { tap, i, j, step, length, limit in
         let numbers = x.load(
           [
             .at(place.n), .at(start[0] + tap * w.dilations[0]), .at(start[1] + i * high), .at(start[2] + j * wide),
-            .span(firstChannel + step * group, 0),
-          ], shape: [length * group], limits: [limit])
+            .span(firstChannel + step * shape.numbersPerStep, 0),
+          ], shape: [length * shape.numbersPerStep], limits: [limit])
         return parts.map { numbers.cast($0.elements.a) } ?? numbers
       }
     } otherwise: {
@@ -173,12 +172,12 @@ struct WinogradProgram {
         }
       }
     }
-    let group = parts?.count ?? 1
-    let whole = channels / group / lanes * lanes
-    let left = channels - whole * group
+    let perStep = shape.numbersPerStep
+    let whole = channels / perStep / lanes * lanes
+    let left = channels - whole * perStep
     b.loop(to: b.index(w.taps[0])) { tap in
       b.loop(to: b.index(whole), step: lanes) { vector(tap, $0, lanes) }
-      if left > 0 { vector(tap, b.index(whole), steps - whole, limit: left % group == 0 ? nil : left) }
+      if left > 0 { vector(tap, b.index(whole), steps - whole, limit: left % perStep == 0 ? nil : left) }
     }
   }
 
@@ -202,7 +201,7 @@ struct WinogradProgram {
               } _: { k in
                 let weights = panels.load(
                   [.at(group), .at(column / nr), .at(first + k), .span(zero, 1)],
-                  shape: [1, nr * (parts?.count ?? 1)])
+                  shape: [1, nr * shape.numbersPerStep])
                 return parts == nil ? weights : weights.bitcast(element)
               }
             ]

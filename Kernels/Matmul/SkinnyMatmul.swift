@@ -32,7 +32,7 @@ struct SkinnyMatmul {
   /// Whether all rows are few, where their number is known.
   static func areFew(_ rows: Int?) -> Bool { rows.map { $0 <= most.known } ?? false }
 
-  /// What decides the panels' width: that of the best block, or a vector where two such panels have more sums than there are registers.
+  /// A block as wide as the panels should be: the best one, or a vector where two such panels have more sums than there are registers.
   static func tile(rows: Int, on machine: Machine, isNarrow: Bool) -> RegisterTile {
     var tile = RegisterTile.best(on: machine)
     if !isNarrow, 2 * rows * tile.columns / machine.lanes + 3 > machine.vectorRegisters { tile.columns = machine.lanes }
