@@ -1,6 +1,7 @@
 /// Every template there is: what planning chooses from, tests check, benchmarks time and the tuner tunes.
 public let allKernels: [any KernelTemplate] = [
   PackedMatmul(),
+  ThinMatmul(),
   WordMatmul(),
   PlainMatmul(),
   Depthwise(),

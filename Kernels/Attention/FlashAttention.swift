@@ -20,7 +20,7 @@ struct FlashAttention: KernelTemplate {
       ("queryBlocks", Array(1...16) + [20, 24, 32]), ("keyPanels", [1, 2, 4, 8, 16, 32, 64]),
       ("together", [1, 2, 3, 4, 6]),
       ("unroll", [1, 2, 4, 8]),
-      ("headTasks", Self.headBytes(w).map { $0 <= machine.cacheBytes[1] } ?? false ? [0, 1] : [0]),
+      ("headTasks", Self.headFits(w, in: machine.cacheBytes[1]) ? [0, 1] : [0]),
     ]) { knobs in tiles.contains(RegisterTile(rows: knobs["rows"], columns: knobs["columns"])) }
   }
 
@@ -60,8 +60,8 @@ struct FlashAttention: KernelTemplate {
     let depth = (w.q.shape[3].constant ?? 64) + (w.v.shape[3].constant ?? 64)
     let keys = w.k.shape[2].constant ?? .max
     let fitting = machine.cacheBytes[1] / 4 / (depth * tile.columns * 4)
-    let fits = Self.headBytes(w).map { $0 <= machine.cacheBytes[1] / 2 } ?? false
-    let isOneBlock = fits && keys * together * tile.rows * 4 <= machine.cacheBytes[0] / 2
+    let isOneBlock =
+      Self.headFits(w, in: machine.cacheBytes[1] / 2) && keys * together * tile.rows * 4 <= machine.cacheBytes[0] / 2
     let keyPanels = isOneBlock ? (keys + tile.columns - 1) / tile.columns : max(2, min(512 / tile.columns, fitting))
     return [
       "rows": tile.rows, "columns": tile.columns, "queryBlocks": queryBlocks, "keyPanels": max(1, keyPanels),
@@ -69,18 +69,17 @@ struct FlashAttention: KernelTemplate {
     ]
   }
 
-  /// Bytes of a head's keys and values, if that is known.
-  private static func headBytes(_ w: AttentionWorkload) -> Int? {
+  /// Whether a head's keys and values are known to take no more than so many bytes.
+  private static func headFits(_ w: AttentionWorkload, in bytes: Int) -> Bool {
     guard let keys = w.k.shape[2].constant, let depth = w.k.shape[3].constant, let valueDepth = w.v.shape[3].constant
-    else { return nil }
-    return keys * (depth + valueDepth) * w.q.element.accumulator.byteCount
+    else { return false }
+    return keys * (depth + valueDepth) * w.q.element.accumulator.byteCount <= bytes
   }
 
   /// Whether tasks pack the keys and values of a head each: where these stay in the level-2 cache, so few queries see
   /// them that packing is a part of the work, and heads share out evenly.
   private static func hasHeadTasks(_ w: AttentionWorkload, _ machine: Machine) -> Bool {
-    guard let bytes = headBytes(w), bytes <= machine.cacheBytes[1] / 2,
-      let queries = w.q.shape[2].constant, queries <= 512,
+    guard headFits(w, in: machine.cacheBytes[1] / 2), let queries = w.q.shape[2].constant, queries <= 512,
       let keyHeads = (w.k.shape[0] * w.k.shape[1]).constant
     else { return false }
     let workers = machine.workers ?? 4

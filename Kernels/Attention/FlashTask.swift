@@ -156,12 +156,16 @@ struct FlashTask {
   /// full.
   func span(_ count: Tile) -> Span {
     let multiple = p.lastKeys == nil ? p.nr : p.machine.lanes
-    func whole(_ count: Int) -> Int { (count + multiple - 1) / multiple * multiple }
-    let known = p.w.k.shape[2].constant.flatMap { keys in
-      p.w.causalOffset != nil ? nil : p.isOneBlock ? whole(keys) : keys % p.block == 0 ? p.block : nil
-    }
+    let known = knownCount.map { ($0 + multiple - 1) / multiple * multiple }
     let end = known.map { b.index($0) } ?? count.ceilDivided(by: multiple) * multiple
     return Span(zero, end, length: known, multiple: multiple)
+  }
+
+  /// How many keys every query sees of every block, where that is known.
+  private var knownCount: Int? {
+    guard p.w.causalOffset == nil, let keys = p.w.k.shape[2].constant else { return nil }
+    if p.isOneBlock { return keys }
+    return keys % p.block == 0 ? p.block : nil
   }
 
   private func partial(_ function: ReductionFunction) -> PartialReduction {

@@ -114,6 +114,15 @@ struct PackedMatmul: KernelTemplate {
     ]
   }
 
+  /// That of the register tile, for as many rows.
+  func estimate(for workload: Workload, knobs: Knobs, on machine: Machine) -> Double {
+    guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
+    let (m, n, k) = (w.a.shape[1].estimate, w.b.shape[2].estimate, w.a.shape[2].estimate)
+    let tile = RegisterTile(rows: min(m, knobs["mr"]), columns: knobs["nr"])
+    return Double(w.a.shape[0].estimate(1) * k)
+      * tile.cycles(rows: m, columns: n, addresses: w.bIsConstant && !w.aIsConstant, on: machine)
+  }
+
   func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?] {
     guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
     let left = w.aIsConstant ? Self.leftPanels(w, rows: knobs["mr"]) : nil

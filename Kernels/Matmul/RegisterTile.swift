@@ -51,7 +51,7 @@ public struct RegisterTile: Hashable, Sendable {
 
   /// Cycles of a step of k over a whole result: two multiplications of vectors and two loads at a time, results after four,
   /// 24 bytes of b from the level-2 cache; and a share for what doesn't overlap, addresses that come from the stack among it.
-  private func cycles(rows: Int, columns: Int, addresses: Bool, on machine: Machine) -> Double {
+  func cycles(rows: Int, columns: Int, addresses: Bool, on machine: Machine) -> Double {
     let vectors = self.columns / machine.lanes
     let (high, panels) = ((rows + self.rows - 1) / self.rows, (columns + self.columns - 1) / self.columns)
     // Of few rows panels are what threads share: the one that has more of them counts.

@@ -12,6 +12,7 @@ extension Target {
 public enum KernelFamily: String, CaseIterable, Sendable {
   case matmul
   case skinnyMatmul = "skinny-matmul"
+  case thinMatmul = "thin-matmul"
   case integerMatmul = "integer-matmul"
   case plainMatmul = "plain-matmul"
   case narrowMatmul = "narrow-matmul"
@@ -31,8 +32,9 @@ public enum KernelFamily: String, CaseIterable, Sendable {
   /// one kernel and its elements by another.
   public func draw(_ g: inout SeededGenerator) -> [KernelCase] {
     switch self {
-    case .matmul: [MatmulCase.random(skinny: false, &g).kernelCase(&g)]
-    case .skinnyMatmul: [MatmulCase.random(skinny: true, &g).kernelCase(&g)]
+    case .matmul: [MatmulCase.random(.general, &g).kernelCase(&g)]
+    case .skinnyMatmul: [MatmulCase.random(.skinny, &g).kernelCase(&g)]
+    case .thinMatmul: [MatmulCase.random(.thin, &g).kernelCase(&g)]
     case .integerMatmul: [IntegerMatmulCase.random(&g).kernelCase(&g)]
     case .plainMatmul: [PlainMatmulCase.random(&g).kernelCase(&g)]
     case .narrowMatmul: [NarrowMatmulCase.random(&g).kernelCase(&g)]

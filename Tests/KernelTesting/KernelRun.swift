@@ -198,6 +198,7 @@ private func transform(
       let factor = packing.transforms.enumerated().reduce(1.0) { product, entry in
         product * (entry.element.map { $0[index[1 + entry.offset]][k[entry.offset]] } ?? 1)
       }
+      if factor == 0 { return }
       let source = zip([index[0]] + k + [index.last!], strides).reduce(packing.offset.constant!) { $0 + $1.0 * $1.1 }
       sum += factor * sample.memory[source].double
     }

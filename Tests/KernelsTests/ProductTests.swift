@@ -5,14 +5,18 @@ import TensorTypes
 import Testing
 
 @Suite struct MatmulTests {
+  /// - Parameter kernel: which to check; nil: all that take it.
   private func check(
-    m: Int, n: Int, k: Int, batch: Int, bIsConstant: Bool, transposed: Bool, isSymbolic: Bool, knobs: [Knobs] = []
+    m: Int, n: Int, k: Int, batch: Int, bIsConstant: Bool, transposed: Bool, isSymbolic: Bool, knobs: [Knobs] = [],
+    kernel: String? = nil
   ) throws {
     let seed = freshSeed()
     var generator = SeededGenerator(seed: seed)
     let product = MatmulCase(
       m: m, n: n, k: k, batch: batch, bIsConstant: bIsConstant, transposed: transposed, isSymbolic: isSymbolic)
-    try KernelsTests.check(product.kernelCase(&generator), seed: seed, knobs: knobs)
+    var kernelCase = product.kernelCase(&generator)
+    kernelCase.includes = { template in kernel.map { $0 == template.name } ?? true }
+    try KernelsTests.check(kernelCase, seed: seed, knobs: knobs)
   }
 
   @Test(arguments: [true, false], [true, false])
@@ -38,7 +42,26 @@ import Testing
       "mr": 6, "nr": 16, "mc": 2, "nc": 3, "kc": 24, "packA": 0, "unroll": 2, "prefetch": 8, "skinnyPanels": 6,
       "skinnyUnroll": 4,
     ]
-    try check(m: m, n: 210, k: 50, batch: 1, bIsConstant: true, transposed: false, isSymbolic: true, knobs: [knobs])
+    try check(
+      m: m, n: 210, k: 50, batch: 1, bIsConstant: true, transposed: false, isSymbolic: true, knobs: [knobs],
+      kernel: "matmul.packed")
+  }
+
+  /// So few columns that vectors run along k: a column to a vector of them, rows past the end, a last part of k, and a b of run time
+  /// whose steps of k lie side by side.
+  @Test(arguments: [1, 2, 3, 4, 5, 8]) func thin(n: Int) throws {
+    for (m, k, batch) in [(1, 16, 1), (7, 33, 2), (16, 50, 1), (33, 64, 3)] {
+      for bIsConstant in [true, false] {
+        try check(
+          m: m, n: n, k: k, batch: batch, bIsConstant: bIsConstant, transposed: m != 7 || !bIsConstant,
+          isSymbolic: m == 33)
+      }
+      let knobs: Knobs = ["rows": 3, "unroll": 4]
+      try check(
+        m: m, n: min(n, 3), k: k, batch: batch, bIsConstant: true, transposed: false, isSymbolic: m == 16,
+        knobs: [knobs],
+        kernel: "matmul.thin")
+    }
   }
 
   /// Constant rows of a, in panels, times a b of run time that may have any number of columns.
@@ -65,7 +88,9 @@ import Testing
         "skinnyUnroll": 2,
       ]
       for (m, n, k) in [(19, 50, 100), (8, 24, 48), (9, 25, 49), (1, 1, 25)] {
-        try check(m: m, n: n, k: k, batch: 1, bIsConstant: true, transposed: false, isSymbolic: m == 19, knobs: [knobs])
+        try check(
+          m: m, n: n, k: k, batch: 1, bIsConstant: true, transposed: false, isSymbolic: m == 19, knobs: [knobs],
+          kernel: "matmul.packed")
       }
       // b of run time: in place or packed by each task.
       var runTime = knobs
@@ -73,7 +98,8 @@ import Testing
         (runTime["packB"], runTime["columnsInner"]) = (packsB, packs)
         for (m, n, k) in [(19, 50, 100), (8, 24, 48), (1, 25, 25)] {
           try check(
-            m: m, n: n, k: k, batch: 2, bIsConstant: false, transposed: n == 50, isSymbolic: m == 8, knobs: [runTime])
+            m: m, n: n, k: k, batch: 2, bIsConstant: false, transposed: n == 50, isSymbolic: m == 8, knobs: [runTime],
+            kernel: "matmul.packed")
         }
       }
     }

@@ -8,13 +8,12 @@ extension KernelLowering {
   func reduce(_ function: ReductionFunction, _ x: Registers, dimension: Int) -> Registers {
     var shape = x.shape
     shape[dimension] = 1
-    if dimension == x.shape.count - 1 {
-      let perRow = widths(x.rowLength).count
-      return tile(x.element, shape) { row, _, _ in
-        reduceRow(function, Array(x.chunks[row * perRow..<(row + 1) * perRow]), x.element)
-      }
-    }
     let perRow = widths(x.rowLength).count
+    if dimension == x.shape.count - 1 {
+      let rows = (0..<x.rowCount).map { Array(x.chunks[$0 * perRow..<($0 + 1) * perRow]) }
+      let results = reduceTogether(function, rows, x.element) ?? rows.map { reduceRow(function, $0, x.element) }
+      return Registers(element: x.element, shape: shape, chunks: results)
+    }
     let inner = x.shape[(dimension + 1)..<(x.shape.count - 1)].reduce(1, *)
     let length = x.shape[dimension]
     var chunks: [LLVMValueRef] = []
@@ -27,6 +26,44 @@ extension KernelLowering {
       }
     }
     return Registers(element: x.element, shape: shape, chunks: chunks)
+  }
+
+  /// Several rows' chunks to a scalar each, where they are whole vectors: halves of two rows fill a vector, then quarters of four, so that
+  /// a joining does many rows at once. nil if rows are of another kind.
+  private func reduceTogether(
+    _ function: ReductionFunction, _ rows: [[LLVMValueRef]], _ element: ElementType
+  ) -> [LLVMValueRef]? {
+    let lanes = target.machine.lanes
+    let perRow = rows[0].count
+    guard rows.count > 1, perRow & (perRow - 1) == 0, rows[0].allSatisfy({ width($0) == lanes }) else { return nil }
+    var vectors = rows.map { halve($0) { binary(function.combiner, $0, $1, element) } }
+    // Which row the elements at each place of a vector are of; a row has `length` of them side by side.
+    var owners = rows.indices.map { [Int](repeating: $0, count: lanes) }
+    var length = lanes
+    while length > 1 {
+      length /= 2
+      let order = Self.lowerHalves(of: length, lanes: lanes)
+      let upper = order.map { $0 + length }
+      var (joined, theirs): ([LLVMValueRef], [[Int]]) = ([], [])
+      for i in stride(from: 0, to: vectors.count, by: 2) {
+        let j = min(i + 1, vectors.count - 1)
+        let (x, y) = (e.shuffle(vectors[i], vectors[j], order), e.shuffle(vectors[i], vectors[j], upper))
+        joined.append(binary(function.combiner, x, y, element))
+        let both = owners[i] + owners[j]
+        theirs.append(order.map { both[$0] })
+      }
+      (vectors, owners) = (joined, theirs)
+    }
+    return rows.indices.map { e.extract(vectors[$0 / lanes], owners[$0 / lanes].firstIndex(of: $0)!) }
+  }
+
+  /// Of two vectors side by side the places that are lower halves, `length` elements each, in the order in which one instruction brings
+  /// them together: those smaller than 16 bytes by turns from both vectors, within each 16 bytes.
+  private static func lowerHalves(of length: Int, lanes: Int) -> [Int] {
+    let places = (0..<2 * lanes).filter { $0 & length == 0 }
+    guard length < 4 else { return places }
+    // 16 bytes of each vector give two elements.
+    return (0..<lanes).map { i in places[i / 4 * 2 + i % 2 + (i % 4 < 2 ? 0 : lanes / 2)] }
   }
 
   private func halve<T>(_ parts: [T], _ join: (T, T) -> T) -> T {

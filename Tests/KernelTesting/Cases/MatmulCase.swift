@@ -38,13 +38,23 @@ public struct MatmulCase: Sendable {
     (self.bIsConstant, self.transposed, self.isSymbolic) = (bIsConstant, transposed, isSymbolic)
   }
 
-  /// - Parameter skinny: so few rows that reading b is all there is.
-  public static func random(skinny: Bool, _ g: inout SeededGenerator) -> MatmulCase {
+  /// What random ones are drawn for.
+  public enum Kind: Sendable {
+    case general
+    /// So few rows that reading b is all there is.
+    case skinny
+    /// So few columns that reading a is.
+    case thin
+  }
+
+  public static func random(_ kind: Kind, _ g: inout SeededGenerator) -> MatmulCase {
+    let n = kind == .thin ? g.size(1...16) : g.edge([8, 16, 64], most: kind == .skinny ? 200 : 70)
     var c = MatmulCase(
-      m: skinny ? g.size(1...4) : g.edge([4, 6, 12], most: 40), n: g.edge([8, 16, 64], most: skinny ? 200 : 70),
-      k: g.flip(0.1) ? g.edge([256], most: 600) : g.edge([8], most: 70), batch: g.pick(1, 1, 2, 3),
+      m: kind == .skinny ? g.size(1...4) : g.edge([4, 6, 12], most: 40), n: n,
+      k: g.flip(0.1) ? g.edge([256], most: 600) : g.edge([8, 16], most: 70), batch: g.pick(1, 1, 2, 3),
       bIsConstant: g.flip(0.7), transposed: g.flip(), isSymbolic: g.flip(0.3))
-    c.aIsConstant = !c.bIsConstant && g.flip()
+    if kind == .thin { c.transposed = c.transposed || !c.bIsConstant }
+    c.aIsConstant = !c.bIsConstant && kind != .thin && g.flip()
     return c
   }
 
