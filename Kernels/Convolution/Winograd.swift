@@ -1,12 +1,12 @@
 import TensorTypes
 import TileIR
 
-/// Convolution of stride 1 whose windows are 3 wide (and 3 or 1 high, any depth), by minimal filtering:
+/// Convolution whose windows are 3 wide (and 3 or 1 high, any depth), of stride 1 or 2, by minimal filtering:
 ///
 ///     V[t, c] = Bᵀ x[tile t, c] B      M[p] = V[p] · U[p]      y[tile t, o] = epilogue(Aᵀ M[t, o] A)
 ///
 /// with `U = G w Gᵀ` made at compile time: 2.25 (F(2×2)) or 4 (F(4×4)) times fewer multiplications than the direct
-/// sum. A task takes a block of tiles and a range of output channels; V stays in local memory, for each of the points
+/// sum, of stride 2 1.65 times fewer. A task takes a block of tiles and a range of output channels; V stays in local memory, for each of the points
 /// `p` a matrix [tiles, channels], and some panels of M at a time. Error: see `WinogradTransform`.
 ///
 /// Dilated by δ, positions of one residue modulo δ take part in nothing but each other's results: a tile holds such, δ apart.
@@ -22,7 +22,7 @@ struct Winograd: KernelTemplate {
     }
     let w = given.withThreeDimensions
     let taps = w.taps
-    guard taps[2] == 3, taps[1] == 3 || taps[1] == 1, w.strides[1...] == [1, 1], w.isFloat || w.isExactByWinograd,
+    guard taps[2] == 3, taps[1] == 3 || taps[1] == 1, w.isSteppedByTiles, w.isFloat || w.isExactByWinograd,
       w.channelsPerGroup >= machine.lanes, w.outputsPerGroup >= machine.lanes,
       // What lies between the inputs of a tile of a widely dilated window is too much to copy.
       WinogradShape(w, m: w.tileOutputs.last!).patchElements * 4 <= 2 * machine.cacheBytes[1]
@@ -62,8 +62,11 @@ struct Winograd: KernelTemplate {
     let shape = WinogradShape(w, m: knobs["m"])
     var packing = WeightPacking(
       source: w.w, width: knobs["nr"], element: shape.parts?.elements.b ?? .float32, group: shape.numbersPerStep)
-    let matrix = shape.parts == nil ? shape.transform.weights : shape.transform.doubledWeights
-    packing.transforms = [nil, w.taps[1] == 3 ? matrix : nil, matrix, nil]
+    packing.transforms =
+      [nil]
+      + [shape.transforms.h, shape.transforms.w].map { transform in
+        transform.map { Array((shape.parts == nil ? $0.weights : $0.doubledWeights).prefix($0.filters)) }
+      } + [nil]
     return packing
   }
 
@@ -75,8 +78,16 @@ struct Winograd: KernelTemplate {
 
 extension ConvolutionWorkload {
   fileprivate var isFloat: Bool { x.element == .float32 && w.element == .float32 }
-  /// Outputs that a tile may have along a dimension.
-  fileprivate var tileOutputs: [Int] { isFloat ? [2, 4] : [2] }
+  /// Outputs that a tile may have along a dimension; of stride 2 they are always three.
+  fileprivate var tileOutputs: [Int] {
+    let isStrided = (1...2).allSatisfy { strides[$0] == 2 || taps[$0] == 1 }
+    return isStrided ? [3] : isFloat ? [2, 4] : [2]
+  }
+
+  /// Whether windows of three move by one or, undilated, by two. Of three dimensions of space.
+  fileprivate var isSteppedByTiles: Bool {
+    (1...2).allSatisfy { strides[$0] == 1 || strides[$0] == 2 && dilations[$0] == 1 }
+  }
 
   /// Whether integers of 8 bits are few enough that four times their sum fits 32 bits. Of three dimensions of space.
   fileprivate var isExactByWinograd: Bool {
@@ -90,7 +101,10 @@ extension ConvolutionWorkload {
 struct WinogradShape {
   /// With three space dimensions.
   let w: ConvolutionWorkload
-  let transform: WinogradTransform
+  /// The knob.
+  private let m: Int
+  /// Along h, where windows have more than a row, and w.
+  let transforms: (h: WinogradTransform?, w: WinogradTransform?)
   /// Outputs of a tile along h and w.
   let outputs: (h: Int, w: Int)
   /// Inputs of a tile along h and w: as many points.
@@ -99,12 +113,15 @@ struct WinogradShape {
   let spacing: (h: Int, w: Int)
 
   init(_ w: ConvolutionWorkload, m: Int) {
-    self.w = w
-    transform = WinogradTransform(outputs: m)
-    let isFlat = w.taps[1] == 1
-    outputs = (isFlat ? 1 : m, m)
-    inputs = (isFlat ? 1 : transform.points, transform.points)
-    spacing = (isFlat ? 1 : w.dilations[1], w.dilations[2])
+    (self.w, self.m) = (w, m)
+    func transform(_ dimension: Int) -> WinogradTransform? {
+      if w.taps[dimension] == 1 { return nil }
+      return w.strides[dimension] == 1 ? WinogradTransform(outputs: m) : WinogradTransform(outputs: 3, stride: 2)
+    }
+    transforms = (transform(1), transform(2))
+    outputs = (transforms.h?.outputs ?? 1, transforms.w?.outputs ?? 1)
+    inputs = (transforms.h?.points ?? 1, transforms.w?.points ?? 1)
+    spacing = (transforms.h == nil ? 1 : w.dilations[1], w.dilations[2])
   }
 
   /// Of integers, what words of channels hold.
@@ -113,6 +130,8 @@ struct WinogradShape {
   /// Channels, or words of them.
   var steps: Int { w.steps(of: parts) }
   var points: Int { inputs.h * inputs.w }
+  /// Points along h and w that have weights of their own; those after them have the last one's.
+  var filters: (h: Int, w: Int) { (transforms.h?.filters ?? 1, transforms.w?.filters ?? 1) }
   /// Inputs of a tile along h and w, with those between them.
   var extent: (h: Int, w: Int) { ((inputs.h - 1) * spacing.h + 1, (inputs.w - 1) * spacing.w + 1) }
   /// What is copied of x for a tile that reaches over the image's edge, or of another layout.
@@ -151,7 +170,7 @@ struct WinogradShape {
     let inputVectors = Double(tiles * depth * passes / lanes)
     let outputVectors = Double(tiles * w.outputsPerGroup / lanes)
     let transforms = Double(points) * 3.5 * (inputVectors + outputVectors)
-    let weights = Double(points * depth * columns * 4) / ConvolutionWorkload.bytesPerCycle
+    let weights = Double(filters.h * filters.w * depth * columns * 4) / ConvolutionWorkload.bytesPerCycle
     // Other layouts are turned around for each tile, six wide, which fills no vectors.
     let copied = Double(tiles * patchElements * passes) * (w.x.strides[4] == 1 ? edges / Double(lanes) : 4)
     return Double(w.groups) * (multiplications + transforms + weights + copied)
@@ -181,7 +200,7 @@ struct WinogradShape {
     let sums = points * 4 * blocks * register.rows * register.columns
     let together = inCache >= blocks ? 1 : max(2, min(4, machine.cacheBytes[1] * 6 / 10 / sums))
     return [
-      "m": transform.outputs, "mr": register.rows, "nr": register.columns, "tiles": blocks,
+      "m": m, "mr": register.rows, "nr": register.columns, "tiles": blocks,
       "panels": min(together, columns), "nc": columns, "unroll": parts == nil ? 4 : 1,
       "prefetch": PanelPrefetch.blocks(passing: blocks),
     ]

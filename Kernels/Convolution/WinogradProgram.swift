@@ -6,7 +6,6 @@ struct WinogradProgram {
   private let w: ConvolutionWorkload
   private let machine: Machine
   private let shape: WinogradShape
-  private let transform: WinogradTransform
   private let (mr, nr): (Int, Int)
   /// Tiles and output channels of a task, panels of a pass.
   private let (tilesPerTask, columnsPerTask, columnsPerPass): (Int, Int, Int)
@@ -35,7 +34,6 @@ struct WinogradProgram {
     self.w = w
     self.machine = machine
     shape = WinogradShape(w, m: knobs["m"])
-    transform = shape.transform
     (mr, nr) = (knobs["mr"], knobs["nr"])
     tilesPerTask = knobs["tiles"] * mr
     columnsPerTask = knobs["nc"] * nr
@@ -120,9 +118,7 @@ struct WinogradProgram {
   private func transformInput(_ place: Place, _ group: Tile, row: Tile, _ patch: TileBuffer, to: TileBuffer) {
     let zero = b.index(0)
     let sizes = (1...3).map { b.size(w.x.shape[$0]) }
-    let start = [
-      place.d * w.strides[0] - w.padsBefore[0], place.h - w.padsBefore[1], place.w - w.padsBefore[2],
-    ]
+    let start = zip([place.d, place.h, place.w], zip(w.strides, w.padsBefore)).map { $0 * $1.0 - $1.1 }
     let extents = [(w.taps[0] - 1) * w.dilations[0] + 1, shape.extent.h, shape.extent.w]
     let (high, wide) = shape.spacing
     let firstChannel = group * channels
@@ -162,10 +158,12 @@ struct WinogradProgram {
       // Column by column, then row by row.
       let byColumn = (0..<wide).map { j in
         let column = (0..<high).map { load(tap, $0, j, step, length, limit.map { b.index($0) }) }
-        return high == 1 ? column : transform.transformInput(column, on: arithmetic)
+        return shape.transforms.h?.transformInput(column, on: arithmetic) ?? column
       }
       for i in 0..<high {
-        for (j, value) in transform.transformInput(byColumn.map { $0[i] }, on: arithmetic).enumerated() {
+        let line = byColumn.map { $0[i] }
+        let values = shape.transforms.w?.transformInput(line, on: arithmetic) ?? line
+        for (j, value) in values.enumerated() {
           to.store(
             parts == nil ? value : value.bitcast(element),
             [.at(tap * points + (i * wide + j)), .at(row), .span(step, 0)])
@@ -192,7 +190,7 @@ struct WinogradProgram {
         b.loop(to: rows, step: mr) { row in
           let sum = b.loop(to: b.index(w.taps[0]), carrying: [b.constant(0, element, [mr, nr])]) { tap, carried in
             let matrix = tap * points + point
-            let first = matrix * steps
+            let first = (tap * (shape.filters.h * shape.filters.w) + filter(of: point)) * steps
             let prefetch = following(first, group, column, from: from, to: to, row: row)
             return [
               b.accumulate(carried[0], to: b.index(steps), unroll: unroll, of: parts) { k in
@@ -212,13 +210,21 @@ struct WinogradProgram {
     }
   }
 
+  /// Which of the weights are a point's.
+  private func filter(of point: Tile) -> Tile {
+    let (filters, wide) = (shape.filters, shape.inputs.w)
+    if filters == shape.inputs { return point }
+    return (point / wide).minimum(b.index(filters.h - 1)) * filters.w
+      + (point % wide).minimum(b.index(filters.w - 1))
+  }
+
   /// What comes after the weights of one point and panel: the next panel's of the pass, or the next point's.
   private func following(_ first: Tile, _ group: Tile, _ column: Tile, from: Tile, to: Tile, row: Tile)
     -> PanelPrefetch
   {
     let count = b.index(steps)
     let isLast = to.lessEqual(column + nr)
-    let last = w.taps[0] * points * steps - steps
+    let last = (w.taps[0] * shape.filters.h * shape.filters.w - 1) * steps
     return PanelPrefetch(
       panels: panels, matrix: group, panel: isLast.select(from, column + nr) / nr,
       start: isLast.select((first + steps).minimum(b.index(last)), first), count: count, blocks: prefetchBlocks,
@@ -237,10 +243,11 @@ struct WinogradProgram {
         let column = (0..<high).map { i in
           products.load([.at(b.index(i * wide + j)), .at(row), .span(c - from, 0)], shape: [lanes])
         }
-        return high == 1 ? column : transform.transformOutput(column, on: arithmetic)
+        return shape.transforms.h?.transformOutput(column, on: arithmetic) ?? column
       }
       let results = (0..<shape.outputs.h).map { i in
-        transform.transformOutput(byColumn.map { $0[i] }, on: arithmetic).map(unscaled)
+        let line = byColumn.map { $0[i] }
+        return (shape.transforms.w?.transformOutput(line, on: arithmetic) ?? line).map(unscaled)
       }
       store(results, place, column: group * columns + c, limit: limit)
     }

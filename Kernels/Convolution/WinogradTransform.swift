@@ -10,20 +10,31 @@ import TileIR
 /// dyadic: A and B are exact in f32, G is rounded once, from double precision.
 ///
 /// F(2, 3) is exact on integers: A and B hold 0 and ±1, and 2·G integers, which give 2·y.
+///
+/// Of stride 2 the outer taps see every other input, by F(3, 2) at 0, ±1, ∞, and the middle one those between, each of which is a
+/// product of its own: 7 products where the direct sum has 9. Its points are half as exact as the direct sum's at worst, and exact on
+/// integers like F(2, 3).
 public struct WinogradTransform: Hashable, Sendable {
   /// p₁, p₂ …
   private let pairs: [Double]
+  /// Inputs from one output to the next: 1 or 2.
+  private let stride: Int
+  /// Points at which polynomials are multiplied: all, or of stride 2 those of the outer taps.
+  private var evaluated: Int { 2 * pairs.count + 2 }
   /// m
-  public var outputs: Int { 2 * pairs.count }
-  /// `m + 2`
-  public var points: Int { outputs + 2 }
+  public var outputs: Int { evaluated - (stride == 1 ? 2 : 1) }
+  /// As many as a tile has inputs: the evaluated ones, then of stride 2 one for each output.
+  public var points: Int { stride == 1 ? evaluated : evaluated + outputs }
+  /// How many of the points have weights of their own; those after them have the last one's.
+  var filters: Int { stride == 1 ? evaluated : evaluated + 1 }
 
-  /// - Parameter outputs: 2 or 4.
-  public init(outputs: Int) {
-    switch outputs {
-    case 2: pairs = [1]
-    case 4: pairs = [5.0 / 8, 3.0 / 2]
-    default: preconditionFailure("F(2, 3) or F(4, 3), not F(\(outputs), 3)")
+  /// - Parameter outputs: 2 or 4 of stride 1, 3 of stride 2.
+  public init(outputs: Int, stride: Int = 1) {
+    self.stride = stride
+    switch (outputs, stride) {
+    case (2, 1), (3, 2): pairs = [1]
+    case (4, 1): pairs = [5.0 / 8, 3.0 / 2]
+    default: preconditionFailure("\(outputs) outputs of stride \(stride)")
     }
   }
 
@@ -32,29 +43,40 @@ public struct WinogradTransform: Hashable, Sendable {
 
   /// G, `[points][3]`: the filter's polynomial at the points, divided by `Πₖ (p − pₖ)` over the other points.
   public var weights: [[Double]] {
-    finite.map { p in
+    let all = finite.map { p in
       let norm = finite.filter { $0 != p }.reduce(1) { $0 * (p - $1) }
-      return [1 / norm, p / norm, p * p / norm]
-    } + [[0, 0, 1]]
+      return stride == 1 ? [1 / norm, p / norm, p * p / norm] : [1 / norm, 0, p / norm]
+    }
+    return all + [[0, 0, 1]] + between.map { _ in [0, 1, 0] }
   }
 
-  /// 2·G of F(2, 3), which has no fractions.
+  /// 2·G of the points ±1, which has no fractions.
   var doubledWeights: [[Double]] {
-    precondition(outputs == 2, "F(4, 3) has no small integers")
+    precondition(pairs == [1], "F(4, 3) has no small integers")
     return weights.map { $0.map { 2 * $0 } }
   }
+
+  /// Of stride 2 the outputs, each of which has a product besides.
+  private var between: Range<Int> { 0..<(points - evaluated) }
 
   /// Aᵀ, `[outputs][points]`: powers of the points.
   public var inverse: [[Double]] {
     (0..<outputs).map { i in
-      finite.map { power($0, i) } + [i == outputs - 1 ? 1 : 0]
+      finite.map { power($0, i) } + [i == outputs - 1 ? 1 : 0] + between.map { $0 == i ? 1 : 0 }
     }
   }
 
-  /// Bᵀ, `[points][points]`: for each point the coefficients of `Πₖ (x − pₖ)` over the others.
+  /// Bᵀ, `[points][points]`.
   public var input: [[Double]] {
+    evaluation.map { row in
+      (0..<points).map { j in j % stride != 0 ? 0 : j / stride < row.count ? row[j / stride] : 0 }
+    } + between.map { i in (0..<points).map { $0 == 2 * i + 1 ? 1 : 0 } }
+  }
+
+  /// For each evaluated point the coefficients of `Πₖ (x − pₖ)` over the others.
+  private var evaluation: [[Double]] {
     let rows = finite.map { p in polynomial(finite.filter { $0 != p }) }
-    return (rows + [polynomial(finite)]).map { $0 + [Double](repeating: 0, count: points - $0.count) }
+    return (rows + [polynomial(finite)]).map { $0 + [Double](repeating: 0, count: evaluated - $0.count) }
   }
 
   private func power(_ x: Double, _ n: Int) -> Double { (0..<n).reduce(1) { product, _ in product * x } }
@@ -68,23 +90,28 @@ public struct WinogradTransform: Hashable, Sendable {
 }
 
 extension WinogradTransform {
-  /// Bᵀ·x on vectors. Rows of p and −p share their even and odd halves: 12 operations for F(4, 3) where the matrix has
-  /// 24 entries.
+  /// Bᵀ·x on vectors.
   func transformInput(_ x: [Tile], on arithmetic: VectorArithmetic) -> [Tile] {
-    let matrix = input
+    let evenly = Swift.stride(from: 0, to: points, by: stride).map { x[$0] }
+    return evaluate(evenly, on: arithmetic) + between.map { x[2 * $0 + 1] }
+  }
+
+  /// Rows of p and −p share their even and odd halves: 12 operations for F(4, 3) where the matrix has 24 entries.
+  private func evaluate(_ x: [Tile], on arithmetic: VectorArithmetic) -> [Tile] {
+    let matrix = evaluation
     func sum(_ row: Int, from first: Int) -> Tile {
-      arithmetic.sum(stride(from: first, to: points, by: 2).map { (matrix[row][$0], x[$0]) })
+      arithmetic.sum(Swift.stride(from: first, to: evaluated, by: 2).map { (matrix[row][$0], x[$0]) })
     }
     var result = [sum(0, from: 0)]
     for (i, p) in pairs.enumerated() {
       let row = 1 + 2 * i
       let even = sum(row, from: 0)
       // The odd coefficients are p times the even ones, one place lower.
-      let odd = arithmetic.sum(stride(from: 1, to: points - 1, by: 2).map { (matrix[row][$0] / p, x[$0]) })
+      let odd = arithmetic.sum(Swift.stride(from: 1, to: evaluated - 1, by: 2).map { (matrix[row][$0] / p, x[$0]) })
       result.append(arithmetic.add(p, odd, to: even))
       result.append(arithmetic.add(-p, odd, to: even))
     }
-    return result + [sum(points - 1, from: 1)]
+    return result + [sum(evaluated - 1, from: 1)]
   }
 
   /// Aᵀ·m on vectors.
@@ -94,7 +121,8 @@ extension WinogradTransform {
     return (0..<outputs).map { i in
       var terms = zip(pairs, i % 2 == 0 ? sums : differences).map { (power($0, i), $1) }
       if i == 0 { terms.append((1, m[0])) }
-      if i == outputs - 1 { terms.append((1, m[points - 1])) }
+      if i == outputs - 1 { terms.append((1, m[evaluated - 1])) }
+      if between.contains(i) { terms.append((1, m[evaluated + i])) }
       return arithmetic.sum(terms)
     }
   }

@@ -72,6 +72,34 @@ import Testing
       ], kernel: "convolution.winograd")
   }
 
+  /// Windows that move by two along all dimensions or one, of numbers and of integers.
+  @Test(
+    arguments: [
+      ConvolutionCase([12, 13], 17, 19, window: [3, 3], stride: 2, pad: 1),
+      ConvolutionCase([9, 14], 16, 35, window: [3, 3], stride: 2, channelsLast: false),
+      ConvolutionCase([13, 9], 8, 8, window: [3, 3], stride: 2, pad: 1, isSymbolic: true),
+      ConvolutionCase([7, 11], 32, 40, window: [3, 3], stride: 2, pad: 1, groups: 2),
+      ConvolutionCase([1, 2], 8, 9, window: [3, 3], stride: 2, pad: 2),
+      ConvolutionCase([28], 9, 10, window: [3], stride: 2, pad: 1),
+      ConvolutionCase([4, 9, 8], 8, 8, window: [3, 3, 3], stride: 2, pad: 1),
+      ConvolutionCase([7, 14], 8, 8, window: [3, 3], stride: 2, pad: -1),
+      ConvolutionCase([9, 14], 8, 8, window: [1, 3], stride: 2, pad: 1),
+    ], [nil, (ElementType.uint8, ElementType.int8)])
+  func winogradOfStrides(_ given: ConvolutionCase, types: (ElementType, ElementType)?) throws {
+    var all = given
+    all.integers = types
+    if types != nil { all.border = 9 }
+    var one = all
+    one.strides[0] = 1
+    for (c, m) in [(all, 3), (one, given.strides.count == 1 || types != nil ? 2 : 4)] {
+      try check(
+        c, knobs: [["m": m, "mr": 3, "nr": 8, "tiles": 2, "panels": 2, "nc": 3, "unroll": 1, "prefetch": 2]],
+        kernel: "convolution.winograd")
+      // AVX-512's vectors are filled by sixteen channels.
+      if c.channels / c.groups >= 16 { try check(c, kernel: "convolution.winograd") }
+    }
+  }
+
   /// Words of two channels, the last of them full or not, and a border that is no zero.
   @Test(
     arguments: [

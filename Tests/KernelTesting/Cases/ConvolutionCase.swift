@@ -58,7 +58,8 @@ public struct ConvolutionCase: Sendable {
       c = ConvolutionCase(
         [], groups * g.edge([8], most: 17), groups * g.edge([8], most: 19), window: [], groups: groups)
       c.window = (0..<rank).map { $0 == rank - 1 ? 3 : $0 == rank - 2 ? g.pick(3, 3, 1) : g.pick(1, 3) }
-      (c.strides, c.dilations) = (c.window.map { _ in 1 }, c.window.map { _ in g.pick(1, 1, 1, 2, 3) })
+      (c.strides, c.dilations) = (c.window.map { _ in g.pick(1, 1, 1, 2) }, c.window.map { _ in g.pick(1, 1, 1, 2, 3) })
+      for d in c.strides.indices where c.strides[d] == 2 { c.dilations[d] = 1 }
     case .fewOutputs:
       let groups = g.pick(1, 1, 1, 2)
       c = ConvolutionCase(

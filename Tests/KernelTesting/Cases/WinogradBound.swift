@@ -10,14 +10,14 @@ import TensorTypes
 struct WinogradBound {
   private let w: ConvolutionWorkload
   private let (x, weights): (Sample, Sample)
-  private let transform: WinogradTransform
+  private let m: Int
   /// Sums over channels for each point, by image, depth, tile and output channel.
   private var known: [[Int]: [Double]] = [:]
 
   init(_ workload: ConvolutionWorkload, m: Int, _ inputs: [Sample]) {
     w = workload
     (x, weights) = (inputs[0], inputs[1])
-    transform = WinogradTransform(outputs: m)
+    self.m = m
   }
 
   private static let one: [[Double]] = [[1]]
@@ -25,7 +25,10 @@ struct WinogradBound {
   /// Matrices along a dimension: it may be one that is not transformed.
   private func matrices(_ dimension: Int) -> (input: [[Double]], weights: [[Double]], inverse: [[Double]]) {
     let isTransformed = dimension >= w.strides.count - 2 && weights.shape[1 + dimension] == 3
-    return isTransformed ? (transform.input, transform.weights, transform.inverse) : (Self.one, Self.one, Self.one)
+    guard isTransformed else { return (Self.one, Self.one, Self.one) }
+    let transform =
+      w.strides[dimension] == 1 ? WinogradTransform(outputs: m) : WinogradTransform(outputs: 3, stride: 2)
+    return (transform.input, transform.weights, transform.inverse)
   }
 
   /// How far apart the outputs of a tile lie along each dimension.
@@ -78,8 +81,8 @@ struct WinogradBound {
         forEachIndex(points) { q in
           let place = (0..<rank).map { (d: Int) -> Int in
             let (apart, outputs) = (spacing[d], all[d].inverse.count)
-            let first = key[1 + d] / apart * outputs * apart + key[1 + d] % apart - w.padsBefore[d]
-            return first + q[d] * apart + at[d] * w.dilations[d]
+            let first = key[1 + d] / apart * outputs * apart + key[1 + d] % apart
+            return first * w.strides[d] - w.padsBefore[d] + q[d] * apart + at[d] * w.dilations[d]
           }
           guard (0..<rank).allSatisfy({ (0..<x.shape[1 + $0]).contains(place[$0]) }) else { return }
           let factor = (0..<rank).reduce(1.0) { $0 * abs(all[$1].input[p[$1]][q[$1]]) }
