@@ -47,7 +47,13 @@ struct ImplicitGEMM: KernelTemplate {
         let rectangles = ((h + tileH - 1) / tileH) * ((width + tileW - 1) / tileW) * (w.x.shape[0].constant ?? 1)
         return rectangles * w.groups * ((panels + nc - 1) / nc)
       }
-      while nc > 1, tasks() < 8 { nc = (nc + 1) / 2 }
+      // Each task copies the patch, whose layout may have to be turned around.
+      let perStep = w.x.strides[4] == 1 ? 3 / Double(machine.lanes) : 4
+      let copying = perStep * Double(PatchRectangles.patchSteps(of: w, tileH, tileW, on: machine))
+      let panel = products(Double(tileH * tileW), columns: tile.columns, w, machine)
+      while nc > 1, tasks() < 8, tasks() < machine.workers ?? 2 || copying < 0.05 * panel * Double((nc + 1) / 2) {
+        nc = (nc + 1) / 2
+      }
       // Of few channels threads share the positions.
       while tileH > 1, machine.workers != 1, tasks() < machine.workers ?? 2 { tileH = (tileH + 1) / 2 }
     }
@@ -75,19 +81,25 @@ struct ImplicitGEMM: KernelTemplate {
       source: w.w, width: knobs["nr"], element: parts?.elements.b ?? .float32, group: parts?.count ?? 1)
   }
 
-  /// Multiplications of vectors, most of the time; copying the patch comes to some loads and stores for each
-  /// element of x; the weights come from memory once. Results that don't lie with channels last are stored one by one.
+  /// Multiplications of vectors, most of the time, while the weights come from memory once; copying the patch comes to some
+  /// loads and stores for each element of x. Results that don't lie with channels last are stored one by one.
   func estimate(for workload: Workload, knobs: Knobs, on machine: Machine) -> Double {
     guard case .convolution(let w) = workload else { preconditionFailure("a convolution") }
     let (channels, outputs) = (w.w.shape[w.w.rank - 2].constant!, w.w.shape[w.w.rank - 1].constant!)
     let columns = (outputs + knobs["nr"] - 1) / knobs["nr"] * knobs["nr"]
-    let parts = w.parts(on: machine)
-    let depth = w.w.shape[1..<(w.w.rank - 2)].product.estimate * w.steps(of: parts)
+    let depth = w.w.shape[1..<(w.w.rank - 2)].product.estimate * w.steps(on: machine)
     let vectors = Double(w.positions * w.groups) / Double(machine.lanes)
     let storing = w.epilogue.output.strides.last == 1 ? 0 : 4 * Double(w.positions * w.groups * outputs)
-    let products = Double(columns * depth) * machine.cyclesPerStep(of: parts) / 0.85
-    return vectors * (products + 3 * Double(w.strides.reduce(1, *) * channels)) + storing
-      + Double(w.groups * columns * depth * 4) / ConvolutionWorkload.bytesPerCycle
+    let products = products(Double(w.positions * w.groups), columns: columns, w, machine)
+    let copying = 3 * vectors * Double(w.strides.reduce(1, *) * channels)
+    return ConvolutionWorkload.cycles(products, fetching: w.groups * columns * depth * 4) + copying + storing
+  }
+
+  /// Cycles of the products of so many positions and output channels.
+  private func products(_ positions: Double, columns: Int, _ w: ConvolutionWorkload, _ machine: Machine) -> Double {
+    let parts = w.parts(on: machine)
+    let depth = w.w.shape[1..<(w.w.rank - 2)].product.estimate * w.steps(of: parts)
+    return positions / Double(machine.lanes) * Double(columns * depth) * machine.cyclesPerStep(of: parts) / 0.85
   }
 
   func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
@@ -121,8 +133,12 @@ extension ConvolutionWorkload {
 }
 
 extension ConvolutionWorkload {
-  /// What a core has of the memory's bandwidth for weights.
-  static let bytesPerCycle = 3.0
+  /// Cycles of products while their weights come from memory, fetched ahead: the longer of the two, and a part of the other, at what a core
+  /// has of the memory's bandwidth.
+  static func cycles(_ products: Double, fetching bytes: Int) -> Double {
+    let fetching = Double(bytes) / 3
+    return max(products, fetching) + min(products, fetching) / 3
+  }
 
   /// Whether products of narrow integers are summed in i32.
   var widens: Bool {
@@ -193,8 +209,10 @@ private struct ConvolutionProgram {
     (parts, steps) = (w.parts(on: machine), w.steps(on: machine))
     b = TileBuilder("convolution")
     let x = b.parameter("x", .input, w.x.buffer)
-    // Channels, and the taps of a row where they are not spread out, lie side by side both in a patch and in a panel.
-    let run = w.dilations[2] == 1 ? w.taps[2] * steps : steps
+    // Channels, and the taps of a row where they are not spread out, lie side by side both in a patch and in a panel. Of a patch that is
+    // more than the cache holds shorter runs leave room for what they read of it.
+    let isNear = 4 * PatchRectangles.patchSteps(of: w, tileH, tileW, on: machine) <= machine.cacheBytes[1] / 2
+    let run = w.dilations[2] == 1 && isNear ? w.taps[2] * steps : steps
     patches = PatchRectangles(w, machine, tileH: tileH, tileW: tileW, rows: mr, run: run, x: x, in: b)
     packing = ImplicitGEMM().panels(w, knobs, machine)
     let packed = BufferType(packing.element, packing.packed.shape)

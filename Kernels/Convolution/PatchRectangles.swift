@@ -26,18 +26,26 @@ struct PatchRectangles {
     )
   }
 
+  /// Channels, or words of them, of the patch under a rectangle.
+  static func patchSteps(of w: ConvolutionWorkload, _ tileH: Int, _ tileW: Int, on machine: Machine) -> Int {
+    let height = (tileH - 1) * w.strides[1] + (w.taps[1] - 1) * w.dilations[1] + 1
+    let width = (tileW - 1) * w.strides[2] + (w.taps[2] - 1) * w.dilations[2] + 1
+    return height * width * w.steps(on: machine) * w.taps[0]
+  }
+
   /// A rectangle with rows of up to 64 positions, or 96 where there is one, and a patch of at most a third of the level-2
-  /// cache, or half where that takes a whole image: large, as weights pass by once for each, but of a size that fills
-  /// register tiles of `rows` positions.
+  /// cache: large, as weights pass by once for each, but of a size that fills register tiles of `rows` positions. A whole
+  /// image may take half of that cache, and more where reading it for each panel brings less than the weights once again.
   static func size(for w: ConvolutionWorkload, rows: Int, on machine: Machine) -> (tileH: Int, tileW: Int) {
     let size = (h: w.epilogue.output.shape[2].constant, w: w.epilogue.output.shape[3].constant)
-    func patchBytes(_ h: Int, _ width: Int) -> Int {
-      let ph = (h - 1) * w.strides[1] + (w.taps[1] - 1) * w.dilations[1] + 1
-      let pw = (width - 1) * w.strides[2] + (w.taps[2] - 1) * w.dilations[2] + 1
-      return ph * pw * w.steps(on: machine) * w.taps[0] * 4
-    }
-    if let h = size.h, let width = size.w, h <= 16, width <= 64, patchBytes(h, width) <= machine.cacheBytes[1] / 2 {
-      return (max(1, h), max(1, width))
+    func patchBytes(_ h: Int, _ width: Int) -> Int { 4 * patchSteps(of: w, h, width, on: machine) }
+    if let h = size.h, let width = size.w, h <= 16, width <= 64 {
+      let bytes = patchBytes(h, width)
+      let panels = w.outputsPerGroup / (4 * machine.lanes)
+      let weights = w.taps.reduce(1, *) * w.steps(on: machine) * w.outputsPerGroup * 4
+      if bytes <= machine.cacheBytes[1] / 2 || bytes <= 2 * machine.cacheBytes[1] && bytes * panels <= weights {
+        return (max(1, h), max(1, width))
+      }
     }
     func fits(_ h: Int, _ width: Int) -> Bool { patchBytes(h, width) <= machine.cacheBytes[1] / 3 }
     /// A part of `size`, none over `most`, that register tiles fill well where each holds `positions` times it.

@@ -157,8 +157,8 @@ struct WinogradShape {
     return 1 - inside(shape[2], extent.h) * inside(shape[3], extent.w)
   }
 
-  /// Cycles of one core: the products at their usual rate, the transforms by their instructions, the transformed
-  /// weights once from memory at what a core has of its bandwidth.
+  /// Cycles of one core: the products at their usual rate while the transformed weights come from memory once, the transforms by their
+  /// instructions.
   func cycles(_ knobs: Knobs, on machine: Machine) -> Double {
     let (mr, nr, lanes) = (knobs["mr"], knobs["nr"], machine.lanes)
     let columns = (w.outputsPerGroup + nr - 1) / nr * nr
@@ -170,10 +170,11 @@ struct WinogradShape {
     let inputVectors = Double(tiles * depth * passes / lanes)
     let outputVectors = Double(tiles * w.outputsPerGroup / lanes)
     let transforms = Double(points) * 3.5 * (inputVectors + outputVectors)
-    let weights = Double(filters.h * filters.w * depth * columns * 4) / ConvolutionWorkload.bytesPerCycle
+    let products = ConvolutionWorkload.cycles(
+      multiplications, fetching: filters.h * filters.w * depth * columns * 4)
     // Other layouts are turned around for each tile, six wide, which fills no vectors.
     let copied = Double(tiles * patchElements * passes) * (w.x.strides[4] == 1 ? edges / Double(lanes) : 4)
-    return Double(w.groups) * (multiplications + transforms + weights + copied)
+    return Double(w.groups) * (products + transforms + copied)
   }
 
   /// As many tiles at a time as the level-2 cache holds V and a pass of M of, but enough that a weight fetched from
