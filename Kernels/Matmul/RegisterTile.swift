@@ -27,8 +27,8 @@ public struct RegisterTile: Hashable, Sendable {
   }
 
   /// The block that does a result of `rows` by `columns` soonest: one that it fills, of good ratio.
-  /// - Parameter streams: b comes from memory and is used for these rows alone. Then a block that has all of them, if there is one,
-  ///     is what keeps the memory busy.
+  /// - Parameter streams: b comes from memory and is used for these rows alone. Then a block that has all of them, if there is one, is what
+  ///     keeps the memory busy; of more rows than caches have ways two blocks.
   /// - Parameter addresses: each row of a has an address of its own, of which a core holds no more than a dozen in registers.
   /// - Parameter parts: what is multiplied, if words.
   static func fitting(
@@ -37,11 +37,14 @@ public struct RegisterTile: Hashable, Sendable {
     let all = choices(on: machine)
     // Sixteen registers may all be taken, unless a product needs one until it is added.
     let spare = machine.vectorRegisters == 16 && machine.hasFMA && parts == nil ? 0 : 3
-    let whole = streams ? all.filter { $0.rows == rows } : []
+    let (most, best) = (16, best(on: machine))
+    let half = RegisterTile(rows: (rows + 1) / 2, columns: best.columns)
+    let whole =
+      !streams ? [] : rows <= most ? all.filter { $0.rows == rows } : rows <= 2 * best.rows ? [half] : []
     // More rows are more streams of a than the caches have ways; wide blocks need a few registers more.
     let others = all.filter { tile in
       let vectors = tile.columns / machine.lanes
-      return tile.rows <= 16 && (vectors <= 2 || (tile.rows + 1) * vectors + 1 + spare <= machine.vectorRegisters)
+      return tile.rows <= most && (vectors <= 2 || (tile.rows + 1) * vectors + 1 + spare <= machine.vectorRegisters)
     }
     return (whole.isEmpty ? others : whole).min {
       $0.cycles(rows: rows, columns: columns, addresses: addresses, on: machine)
