@@ -118,7 +118,8 @@ struct WinogradProgram {
   private func transformInput(_ place: Place, _ group: Tile, row: Tile, _ patch: TileBuffer, to: TileBuffer) {
     let zero = b.index(0)
     let sizes = (1...3).map { b.size(w.x.shape[$0]) }
-    let start = zip([place.d, place.h, place.w], zip(w.strides, w.padsBefore)).map { $0 * $1.0 - $1.1 }
+    func start(_ place: Tile, _ d: Int) -> Tile { (w.strides[d] == 1 ? place : place * w.strides[d]) - w.padsBefore[d] }
+    let start = [place.d * w.strides[0] - w.padsBefore[0], start(place.h, 1), start(place.w, 2)]
     let extents = [(w.taps[0] - 1) * w.dilations[0] + 1, shape.extent.h, shape.extent.w]
     let (high, wide) = shape.spacing
     let firstChannel = group * channels
@@ -190,7 +191,7 @@ struct WinogradProgram {
         b.loop(to: rows, step: mr) { row in
           let sum = b.loop(to: b.index(w.taps[0]), carrying: [b.constant(0, element, [mr, nr])]) { tap, carried in
             let matrix = tap * points + point
-            let first = (tap * (shape.filters.h * shape.filters.w) + filter(of: point)) * steps
+            let first = filter(of: point, tap: tap, matrix: matrix) * steps
             let prefetch = following(first, group, column, from: from, to: to, row: row)
             return [
               b.accumulate(carried[0], to: b.index(steps), unroll: unroll, of: parts) { k in
@@ -210,12 +211,13 @@ struct WinogradProgram {
     }
   }
 
-  /// Which of the weights are a point's.
-  private func filter(of point: Tile) -> Tile {
+  /// Which of the weights are a point's at a tap along d, the point's matrix unless some points share them.
+  private func filter(of point: Tile, tap: Tile, matrix: Tile) -> Tile {
     let (filters, wide) = (shape.filters, shape.inputs.w)
-    if filters == shape.inputs { return point }
-    return (point / wide).minimum(b.index(filters.h - 1)) * filters.w
-      + (point % wide).minimum(b.index(filters.w - 1))
+    if filters == shape.inputs { return matrix }
+    let along = (point / wide, point % wide)
+    return tap * (filters.h * filters.w) + along.0.minimum(b.index(filters.h - 1)) * filters.w
+      + along.1.minimum(b.index(filters.w - 1))
   }
 
   /// What comes after the weights of one point and panel: the next panel's of the pass, or the next point's.
