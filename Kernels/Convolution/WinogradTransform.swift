@@ -12,8 +12,7 @@ import TileIR
 /// F(2, 3) is exact on integers: A and B hold 0 and ±1, and 2·G integers, which give 2·y.
 ///
 /// Of stride 2 the outer taps see every other input, by F(3, 2) at 0, ±1, ∞, and the middle one those between, each of which is a
-/// product of its own: 7 products where the direct sum has 9. Its points are half as exact as the direct sum's at worst, and exact on
-/// integers like F(2, 3).
+/// product of its own: 7 products where the direct sum has 9. It loses less than the direct sum, and nothing on integers, like F(2, 3).
 public struct WinogradTransform: Hashable, Sendable {
   /// p₁, p₂ …
   private let pairs: [Double]
