@@ -48,14 +48,21 @@ struct ImplicitGEMM: KernelTemplate {
         return rectangles * w.groups * ((panels + nc - 1) / nc)
       }
       // Each task copies the patch, whose layout may have to be turned around.
-      let perStep = w.x.strides[4] == 1 ? 3 / Double(machine.lanes) : 4
-      let copying = perStep * Double(PatchRectangles.patchSteps(of: w, tileH, tileW, on: machine))
+      let copying =
+        PatchCopy.cycles(w, on: machine) * Double(PatchRectangles.patchSteps(of: w, tileH, tileW, on: machine))
       let panel = products(Double(tileH * tileW), columns: tile.columns, w, machine)
       while nc > 1, tasks() < 8, tasks() < machine.workers ?? 2 || copying < 0.05 * panel * Double((nc + 1) / 2) {
         nc = (nc + 1) / 2
       }
       // Of few channels threads share the positions.
       while tileH > 1, machine.workers != 1, tasks() < machine.workers ?? 2 { tileH = (tileH + 1) / 2 }
+      // Few tasks are of one size, and as many for each thread.
+      if let workers = machine.workers, workers > 1, tasks() < 4 * workers {
+        var parts = (h + tileH - 1) / tileH
+        let others = tasks() / parts
+        while parts < h, parts * others % workers != 0 { parts += 1 }
+        tileH = (h + parts - 1) / parts
+      }
     }
     return [
       "mr": tile.rows, "nr": tile.columns, "tileH": tileH, "tileW": tileW, "nc": nc,
@@ -87,19 +94,23 @@ struct ImplicitGEMM: KernelTemplate {
     guard case .convolution(let w) = workload else { preconditionFailure("a convolution") }
     let (channels, outputs) = (w.w.shape[w.w.rank - 2].constant!, w.w.shape[w.w.rank - 1].constant!)
     let columns = (outputs + knobs["nr"] - 1) / knobs["nr"] * knobs["nr"]
-    let depth = w.w.shape[1..<(w.w.rank - 2)].product.estimate * w.steps(on: machine)
-    let vectors = Double(w.positions * w.groups) / Double(machine.lanes)
-    let storing = w.epilogue.output.strides.last == 1 ? 0 : 4 * Double(w.positions * w.groups * outputs)
-    let products = products(Double(w.positions * w.groups), columns: columns, w, machine)
-    let copying = 3 * vectors * Double(w.strides.reduce(1, *) * channels)
-    return ConvolutionWorkload.cycles(products, fetching: w.groups * columns * depth * 4) + copying + storing
+    let positions = Double(w.positions * w.groups)
+    let storing = w.epilogue.output.strides.last == 1 ? 0 : 4 * positions * Double(outputs)
+    let copying = 3 * positions * Double(w.strides.reduce(1, *) * channels) / Double(machine.lanes)
+    let fetching = w.groups * columns * depth(w, machine) * 4
+    return ConvolutionWorkload.cycles(products(positions, columns: columns, w, machine), fetching: fetching) + copying
+      + storing
   }
 
   /// Cycles of the products of so many positions and output channels.
   private func products(_ positions: Double, columns: Int, _ w: ConvolutionWorkload, _ machine: Machine) -> Double {
-    let parts = w.parts(on: machine)
-    let depth = w.w.shape[1..<(w.w.rank - 2)].product.estimate * w.steps(of: parts)
-    return positions / Double(machine.lanes) * Double(columns * depth) * machine.cyclesPerStep(of: parts) / 0.85
+    let vectors = positions / Double(machine.lanes) * Double(columns * depth(w, machine))
+    return vectors * machine.cyclesPerStep(of: w.parts(on: machine)) / 0.85
+  }
+
+  /// Products, or words of them, that an output channel of a position sums up.
+  private func depth(_ w: ConvolutionWorkload, _ machine: Machine) -> Int {
+    w.w.shape[1..<(w.w.rank - 2)].product.estimate * w.steps(on: machine)
   }
 
   func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
@@ -126,6 +137,8 @@ extension ConvolutionWorkload {
 }
 
 extension ConvolutionWorkload {
+  var isChannelsInnermost: Bool { x.strides.last == 1 || w.shape[w.rank - 2] == 1 }
+
   // Of one with three space dimensions.
   var taps: [Int] { (1...3).map { w.shape[$0].constant! } }
   var channelsPerGroup: Int { w.shape[4].constant! }

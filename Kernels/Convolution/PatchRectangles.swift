@@ -28,9 +28,16 @@ struct PatchRectangles {
 
   /// Channels, or words of them, of the patch under a rectangle.
   static func patchSteps(of w: ConvolutionWorkload, _ tileH: Int, _ tileW: Int, on machine: Machine) -> Int {
-    let height = (tileH - 1) * w.strides[1] + (w.taps[1] - 1) * w.dilations[1] + 1
-    let width = (tileW - 1) * w.strides[2] + (w.taps[2] - 1) * w.dilations[2] + 1
+    let (height, width) = patchSize(of: w, tileH, tileW)
     return height * width * w.steps(on: machine) * w.taps[0]
+  }
+
+  /// Positions of x under a rectangle, along h and w.
+  private static func patchSize(of w: ConvolutionWorkload, _ tileH: Int, _ tileW: Int) -> (h: Int, w: Int) {
+    func size(_ outputs: Int, _ dimension: Int) -> Int {
+      (outputs - 1) * w.strides[dimension] + (w.taps[dimension] - 1) * w.dilations[dimension] + 1
+    }
+    return (size(tileH, 1), size(tileW, 2))
   }
 
   /// A rectangle with rows of up to 64 positions, or 96 where there is one, and a patch of at most a third of the level-2
@@ -68,8 +75,8 @@ struct PatchRectangles {
 
   /// What a step of k takes in the patch: a channel, or a word of channels.
   var element: ElementType { w.widens ? .int32 : .float32 }
-  private var patchHeight: Int { (tileH - 1) * w.strides[1] + (w.taps[1] - 1) * w.dilations[1] + 1 }
-  private var patchWidth: Int { (tileW - 1) * w.strides[2] + (w.taps[2] - 1) * w.dilations[2] + 1 }
+  /// Of a patch.
+  private var size: (h: Int, w: Int) { Self.patchSize(of: w, tileH, tileW) }
 
   /// A rectangle's image, group, and first output position.
   struct Place { var n, group, d, h, v: Tile }
@@ -105,12 +112,12 @@ struct PatchRectangles {
     let shape = w.epilogue.output.shape
     let height = (b.size(shape[2]) - place.h).minimum(b.index(tileH))
     let width = (b.size(shape[3]) - place.v).minimum(b.index(tileW))
-    let rowLength = Dim(patchWidth * w.steps(on: machine))
+    let rowLength = Dim(size.w * w.steps(on: machine))
     let patch = b.allocate(
       BufferType(
-        element, [Dim(w.taps[0] * patchHeight), rowLength, Dim(run)], strides: [rowLength, 1, 1], space: .local))
+        element, [Dim(w.taps[0] * size.h), rowLength, Dim(run)], strides: [rowLength, 1, 1], space: .local))
     PatchCopy(
-      w: w, machine: machine, parts: w.parts(on: machine), patchHeight: patchHeight, patchWidth: patchWidth, b: b, x: x
+      w: w, machine: machine, parts: w.parts(on: machine), patchHeight: size.h, patchWidth: size.w, b: b, x: x
     )
     .copy(to: patch, n: place.n, group: place.group, at: [place.d, place.h, place.v], height: height, width: width)
     return Rectangle(
@@ -144,7 +151,7 @@ struct PatchRectangles {
   }
 
   /// How many rows of the patch a line of taps, numbered through along d and h, lies below the first.
-  func line(_ number: Tile) -> Tile { number / w.taps[1] * patchHeight + number % w.taps[1] * w.dilations[1] }
+  func line(_ number: Tile) -> Tile { number / w.taps[1] * size.h + number % w.taps[1] * w.dilations[1] }
 
   /// Calls `store` with where a register tile's results belong and how many rows and columns of them there are.
   /// - Parameters:

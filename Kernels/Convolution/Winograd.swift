@@ -115,8 +115,7 @@ struct WinogradShape {
   init(_ w: ConvolutionWorkload, m: Int) {
     (self.w, self.m) = (w, m)
     func transform(_ dimension: Int) -> WinogradTransform? {
-      if w.taps[dimension] == 1 { return nil }
-      return w.strides[dimension] == 1 ? WinogradTransform(outputs: m) : WinogradTransform(outputs: 3, stride: 2)
+      w.taps[dimension] == 1 ? nil : WinogradTransform(m: m, stride: w.strides[dimension])
     }
     transforms = (transform(1), transform(2))
     outputs = (transforms.h?.outputs ?? 1, transforms.w?.outputs ?? 1)
@@ -172,8 +171,8 @@ struct WinogradShape {
     let transforms = Double(points) * 3.5 * (inputVectors + outputVectors)
     let products = ConvolutionWorkload.cycles(
       multiplications, fetching: filters.h * filters.w * depth * columns * 4)
-    // Other layouts are turned around for each tile, six wide, which fills no vectors.
-    let copied = Double(tiles * patchElements * passes) * (w.x.strides[4] == 1 ? edges / Double(lanes) : 4)
+    let copied =
+      Double(tiles * patchElements * passes) * (w.isChannelsInnermost ? edges : 1) * PatchCopy.cycles(w, on: machine)
     return Double(w.groups) * (products + transforms + copied)
   }
 

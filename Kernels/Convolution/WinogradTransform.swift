@@ -17,23 +17,25 @@ public struct WinogradTransform: Hashable, Sendable {
   /// p₁, p₂ …
   private let pairs: [Double]
   /// Inputs from one output to the next: 1 or 2.
-  private let stride: Int
+  private let step: Int
   /// Points at which polynomials are multiplied: all, or of stride 2 those of the outer taps.
   private var evaluated: Int { 2 * pairs.count + 2 }
   /// m
-  public var outputs: Int { evaluated - (stride == 1 ? 2 : 1) }
+  public var outputs: Int { evaluated - (step == 1 ? 2 : 1) }
   /// As many as a tile has inputs: the evaluated ones, then of stride 2 one for each output.
-  public var points: Int { stride == 1 ? evaluated : evaluated + outputs }
+  public var points: Int { step == 1 ? evaluated : evaluated + outputs }
   /// How many of the points have weights of their own; those after them have the last one's.
-  var filters: Int { stride == 1 ? evaluated : evaluated + 1 }
+  var filters: Int { step == 1 ? evaluated : evaluated + 1 }
 
-  /// - Parameter outputs: 2 or 4 of stride 1, 3 of stride 2.
-  public init(outputs: Int, stride: Int = 1) {
-    self.stride = stride
-    switch (outputs, stride) {
-    case (2, 1), (3, 2): pairs = [1]
-    case (4, 1): pairs = [5.0 / 8, 3.0 / 2]
-    default: preconditionFailure("\(outputs) outputs of stride \(stride)")
+  /// - Parameters:
+  ///   - m: outputs of a tile of stride 1: 2 or 4. Of stride 2 they are three whatever this is.
+  ///   - stride: the window's, 1 or 2.
+  public init(m: Int, stride: Int) {
+    step = stride
+    switch (stride, m) {
+    case (1, 2), (2, _): pairs = [1]
+    case (1, 4): pairs = [5.0 / 8, 3.0 / 2]
+    default: preconditionFailure("F(\(m), 3) of stride \(stride)")
     }
   }
 
@@ -44,7 +46,7 @@ public struct WinogradTransform: Hashable, Sendable {
   public var weights: [[Double]] {
     let all = finite.map { p in
       let norm = finite.filter { $0 != p }.reduce(1) { $0 * (p - $1) }
-      return stride == 1 ? [1 / norm, p / norm, p * p / norm] : [1 / norm, 0, p / norm]
+      return step == 1 ? [1 / norm, p / norm, p * p / norm] : [1 / norm, 0, p / norm]
     }
     return all + [[0, 0, 1]] + between.map { _ in [0, 1, 0] }
   }
@@ -68,7 +70,7 @@ public struct WinogradTransform: Hashable, Sendable {
   /// Bᵀ, `[points][points]`.
   public var input: [[Double]] {
     evaluation.map { row in
-      (0..<points).map { j in j % stride != 0 ? 0 : j / stride < row.count ? row[j / stride] : 0 }
+      (0..<points).map { j in j % step != 0 ? 0 : j / step < row.count ? row[j / step] : 0 }
     } + between.map { i in (0..<points).map { $0 == 2 * i + 1 ? 1 : 0 } }
   }
 
@@ -91,7 +93,7 @@ public struct WinogradTransform: Hashable, Sendable {
 extension WinogradTransform {
   /// Bᵀ·x on vectors.
   func transformInput(_ x: [Tile], on arithmetic: VectorArithmetic) -> [Tile] {
-    let evenly = Swift.stride(from: 0, to: points, by: stride).map { x[$0] }
+    let evenly = stride(from: 0, to: points, by: step).map { x[$0] }
     return evaluate(evenly, on: arithmetic) + between.map { x[2 * $0 + 1] }
   }
 
@@ -99,14 +101,14 @@ extension WinogradTransform {
   private func evaluate(_ x: [Tile], on arithmetic: VectorArithmetic) -> [Tile] {
     let matrix = evaluation
     func sum(_ row: Int, from first: Int) -> Tile {
-      arithmetic.sum(Swift.stride(from: first, to: evaluated, by: 2).map { (matrix[row][$0], x[$0]) })
+      arithmetic.sum(stride(from: first, to: evaluated, by: 2).map { (matrix[row][$0], x[$0]) })
     }
     var result = [sum(0, from: 0)]
     for (i, p) in pairs.enumerated() {
       let row = 1 + 2 * i
       let even = sum(row, from: 0)
       // The odd coefficients are p times the even ones, one place lower.
-      let odd = arithmetic.sum(Swift.stride(from: 1, to: evaluated - 1, by: 2).map { (matrix[row][$0] / p, x[$0]) })
+      let odd = arithmetic.sum(stride(from: 1, to: evaluated - 1, by: 2).map { (matrix[row][$0] / p, x[$0]) })
       result.append(arithmetic.add(p, odd, to: even))
       result.append(arithmetic.add(-p, odd, to: even))
     }

@@ -26,8 +26,7 @@ struct WinogradBound {
   private func matrices(_ dimension: Int) -> (input: [[Double]], weights: [[Double]], inverse: [[Double]]) {
     let isTransformed = dimension >= w.strides.count - 2 && weights.shape[1 + dimension] == 3
     guard isTransformed else { return (Self.one, Self.one, Self.one) }
-    let transform =
-      w.strides[dimension] == 1 ? WinogradTransform(outputs: m) : WinogradTransform(outputs: 3, stride: 2)
+    let transform = WinogradTransform(m: m, stride: w.strides[dimension])
     return (transform.input, transform.weights, transform.inverse)
   }
 
