@@ -1,36 +1,43 @@
 import TensorTypes
 import TileIR
 
-/// `y = softmax(cap(scale · q·kᵀ) + mask) · v` for so few queries that keys and values are read once and that takes all
-/// of the time: a step of a decoder.
+/// `y = softmax(cap(scale · q·kᵀ) + mask) · v` for so few queries that reading keys and values takes much of the time: a step
+/// of a decoder, or a few queries that sum a picture up.
 ///
-/// Nothing is packed. The queries that share a key head are done together. The keys are cut into pieces, each a task
-/// with a softmax of its own, so that few heads still keep many workers busy; a second phase joins the pieces in their
-/// order (Dao et al., Flash-Decoding, 2023). The pieces' size does not depend on the number of workers, so neither
-/// does the result.
+/// Values stay as they are, and keys, unless several queries make it worth turning some of them over at a time. The queries that
+/// share a key head are done together. The keys are cut into pieces, each a task with a softmax of its own, so that few heads
+/// still keep many workers busy; a second phase joins the pieces in their order (Dao et al., Flash-Decoding, 2023). The pieces'
+/// size does not depend on the number of workers, so neither does the result.
 struct DecodeAttention: KernelTemplate {
   let name = "attention.decode"
 
-  /// Most queries of a head, and most queries that share a key head.
-  private static let most = (queries: 4, rows: 16)
+  /// Most queries that share a key head.
+  private static let mostRows = 24
 
   func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
     guard case .attention(let w) = workload, w.q.element.isFloat, let queries = w.q.shape[2].constant,
       let heads = w.q.shape[1].constant, let keyHeads = w.k.shape[1].constant,
       let depth = w.q.shape[3].constant, let valueDepth = w.v.shape[3].constant,
-      (1...Self.most.queries).contains(queries), keyHeads > 0, heads / keyHeads * queries <= Self.most.rows,
+      queries > 0, keyHeads > 0, heads / keyHeads * queries <= Self.mostRows,
       (1...512).contains(depth), (1...512).contains(valueDepth)
     else { return nil }
-    return KnobSpace([("split", [64, 128, 256, 512, 1024]), ("unroll", [1, 2, 4, 8])])
+    return KnobSpace([("split", [64, 128, 256, 512, 1024]), ("unroll", [1, 2, 4, 8]), ("turned", [0, 1])])
   }
 
-  func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs { ["split": 128, "unroll": 4] }
+  /// Turning keys over takes as long as the scores of some rows.
+  func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
+    guard case .attention(let w) = workload else { preconditionFailure("an attention workload") }
+    return ["split": 128, "unroll": 4, "turned": w.rowsPerKeyHead >= 5 ? 1 : 0]
+  }
 
-  /// An fma a load, each row by itself.
+  /// Of keys as they are an fma a load, each row by itself; else as in `FlashAttention`, but that values are not packed.
   func estimate(for workload: Workload, knobs: Knobs, on machine: Machine) -> Double {
     guard case .attention(let w) = workload else { preconditionFailure("an attention workload") }
-    let rows = w.q.shape[0..<3].product.estimate
-    return Double(rows * w.k.shape[2].estimate * (w.q.shape[3].estimate + w.v.shape[3].estimate) / machine.lanes)
+    let (depth, valueDepth) = (w.q.shape[3].estimate, w.v.shape[3].estimate)
+    let keys = w.k.shape[0..<3].product.estimate
+    let products = Double(DecodeProgram.tiling(of: w.rowsPerKeyHead, machine).padded * keys) / Double(machine.lanes)
+    if knobs["turned"] == 0 { return products * Double(depth + valueDepth) }
+    return products * Double(depth + valueDepth) / 1.5 + Double(keys * depth) / 2
   }
 
   func scratch(for workload: Workload, knobs: Knobs, on machine: Machine) -> [TensorType] {
@@ -43,19 +50,25 @@ struct DecodeAttention: KernelTemplate {
   }
 }
 
+extension AttentionWorkload {
+  /// Queries of the heads that share a key head. Of known sizes.
+  fileprivate var rowsPerKeyHead: Int { q.shape[1].constant! / k.shape[1].constant! * q.shape[2].constant! }
+}
+
 /// Writes the program of `DecodeAttention`. A *row* is a query of one of the heads that share a key head, head by head.
 private struct DecodeProgram {
   let w: AttentionWorkload
   let lanes: Int
   let split: Int
   let unroll: Int
+  let isTurned: Bool
   let element: ElementType
   let (queryCount, group): (Int, Int)
-  /// Rows are taken `tileRows` at a time where they are weighted with values; the last tile may have too many.
+  /// Rows are taken `tileRows` at a time in register tiles; the last tile may have too many.
   let (rows, tileRows, paddedRows): (Int, Int, Int)
   let (depth, valueDepth, paddedDepth): (Int, Int, Int)
-  /// Vectors of the values' depth in a register tile.
-  let vectors: Int
+  /// Vectors of the values' depth in a register tile, and of turned keys.
+  let (vectors, keyVectors): (Int, Int)
   let b = TileBuilder("attention")
   let (q, k, v, y): (TileBuffer, TileBuffer, TileBuffer, TileBuffer)
   let scores: Scores
@@ -70,14 +83,14 @@ private struct DecodeProgram {
       let keyHeads = w.k.shape[1].constant, let depth = w.q.shape[3].constant, let valueDepth = w.v.shape[3].constant
     else { preconditionFailure("known sizes") }
     (self.w, lanes, split, unroll) = (w, machine.lanes, knobs["split"], knobs["unroll"])
+    isTurned = knobs["turned"] != 0
     element = w.q.element.accumulator
-    (queryCount, group, rows) = (queries, heads / keyHeads, heads / keyHeads * queries)
-    let tiles = (rows + 3) / 4
-    tileRows = (rows + tiles - 1) / tiles
-    paddedRows = tiles * tileRows
+    (queryCount, group, rows) = (queries, heads / keyHeads, w.rowsPerKeyHead)
+    (tileRows, paddedRows) = Self.tiling(of: rows, machine)
     (self.depth, self.valueDepth) = (depth, valueDepth)
     paddedDepth = machine.wholeVectors(depth)
-    vectors = min(8, max(1, (machine.vectorRegisters - 4) / tileRows))
+    vectors = min(8, max(1, (machine.vectorRegisters - 4) / (tileRows + 1)))
+    keyVectors = machine.vectorRegisters > 16 ? 4 : 2
     q = b.parameter("q", .input, w.q.buffer)
     k = b.parameter("k", .input, w.k.buffer)
     v = b.parameter("v", .input, w.v.buffer)
@@ -88,6 +101,14 @@ private struct DecodeProgram {
     partial = b.parameter("partial", .scratch, BufferType(element, outer + [Dim(paddedRows), Dim(valueDepth)]))
     (keys, zero) = (b.size(w.k.shape[2]), b.index(0))
     scores = Scores(w: w, b: b, mask: mask, element: element, queries: b.index(queries), keys: keys)
+  }
+
+  /// Rows of a register tile, and of all tiles: as few as may be, then the highest tiles.
+  static func tiling(of rows: Int, _ machine: Machine) -> (tile: Int, padded: Int) {
+    let most = min(rows, machine.vectorRegisters > 16 ? 6 : 4)
+    func padded(_ tile: Int) -> Int { (rows + tile - 1) / tile * tile }
+    let tile = (max(1, most - 2)...most).reversed().min { padded($0) < padded($1) }!
+    return (tile, padded(tile))
   }
 
   func build() -> TileProgram {
@@ -114,8 +135,12 @@ private struct DecodeProgram {
         limits: [paddedDepth == depth ? nil : b.index(depth)])
       scaled.store(values.cast(element) * b.constant(w.scale, element), [.at(row), .span(zero, 0)])
     }
-    b.loop(to: count, step: lanes) { j in
-      b.loop(to: b.index(paddedRows)) { row in score(i, row, start + j, j, scaled, products) }
+    if isTurned {
+      scoreTurned(i, start, count, scaled, products)
+    } else {
+      b.loop(to: count, step: lanes) { j in
+        b.loop(to: b.index(paddedRows)) { row in score(i, row, start + j, j, scaled, products) }
+      }
     }
     b.loop(to: b.index(paddedRows)) { exponentiate($0, count, products, outer) }
     for first in stride(from: 0, to: paddedRows, by: tileRows) {
@@ -156,11 +181,51 @@ private struct DecodeProgram {
         b.loop(to: b.index(whole), step: lanes, carrying: [sum]) { d, sums in [adding(d, to: sums[0], limit: nil)] }[0]
     }
     if whole < depth { sum = adding(b.index(whole), to: sum, limit: b.index(depth - whole)) }
+    store(sum.reduce(.sum, dimension: 1), i, row, key, j, products)
+  }
+
+  /// Stores a row's products with a vector of keys, capped and masked.
+  private func store(_ sums: Tile, _ i: [Tile], _ row: Tile, _ key: Tile, _ j: Tile, _ products: TileBuffer) {
     let (head, query) = place(row, i[1])
     scores.store(
-      sum.transpose([1, 0]).reduce(.sum, dimension: 0),
-      at: Scores.Place(batch: i[0], head: head, query: query, key: key), isWhole: nil, to: products,
-      [.span(row, 0), .span(j, 1)])
+      sums.reshape([1, lanes]), at: Scores.Place(batch: i[0], head: head, query: query, key: key), isWhole: nil,
+      to: products, [.span(row, 0), .span(j, 1)])
+  }
+
+  /// The same of all rows and a piece's keys, a few vectors of which are turned over, `[depth, key]`, at a time.
+  private func scoreTurned(_ i: [Tile], _ start: Tile, _ count: Tile, _ scaled: TileBuffer, _ products: TileBuffer) {
+    let width = keyVectors * lanes
+    let turned = b.allocate(BufferType(element, [Dim(depth), Dim(width)], space: .local))
+    b.loop(to: count, step: width) { j in
+      turn(i, start + j, to: turned)
+      b.loop(to: b.index(paddedRows), step: tileRows) { first in
+        let sums = b.accumulate(b.constant(0, element, [tileRows, width]), to: b.index(depth), unroll: unroll) { d in
+          scaled.load([.span(first, 0), .at(d)], shape: [tileRows, 1])
+        } _: { d in
+          turned.load([.at(d), .span(zero, 1)], shape: [1, width])
+        }
+        products.store(sums, [.span(first, 0), .span(j, 1)])
+      }
+    }
+    b.loop(to: b.index(paddedRows)) { row in
+      b.loop(to: count, step: lanes) { j in
+        store(products.load([.at(row), .span(j, 0)], shape: [lanes]), i, row, start + j, j, products)
+      }
+    }
+  }
+
+  /// Keys from `first` on; what stands past the last key is never seen.
+  private func turn(_ i: [Tile], _ first: Tile, to turned: TileBuffer) {
+    func turn(_ d: Tile, _ depth: Int) {
+      for vector in 0..<keyVectors {
+        let rows = (b.iota([lanes], dimension: 0) + (first + vector * lanes)).minimum(keys - 1)
+        let block = k.load([.at(i[0]), .at(i[1]), .gather(rows, 0), .span(d, 1)], shape: [lanes, depth]).cast(element)
+        turned.store(block.transpose([1, 0]), [.span(d, 0), .span(b.index(vector * lanes), 1)])
+      }
+    }
+    let whole = depth / lanes * lanes
+    if whole > 0 { b.loop(to: b.index(whole), step: lanes) { turn($0, lanes) } }
+    if whole < depth { turn(b.index(whole), depth - whole) }
   }
 
   /// Makes exponentials of a row's scores; notes the largest score and their sum.

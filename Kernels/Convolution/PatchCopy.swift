@@ -49,7 +49,6 @@ struct PatchCopy {
     }
   }
 
-
   /// `count` positions of one row of the image.
   private func row(
     _ patch: TileBuffer, _ line: Tile, _ to: Tile, _ outer: [TileBuffer.Index], _ from: Tile, count: Tile,

@@ -37,7 +37,7 @@ extension AttentionCase {
   }
 
   /// Few queries: pieces of 128 keys by default, groups of heads that fill tiles of rows and that do not.
-  @Test(arguments: [1, 2, 4]) func decode(queries: Int) throws {
+  @Test(arguments: [1, 2, 4, 7, 12]) func decode(queries: Int) throws {
     for keys in [1, 7, 8, 127, 128, 129, 300] {
       try AttentionCase(heads: 6, keyHeads: 2, queries: queries, keys: keys, isStep: true).check()
     }
