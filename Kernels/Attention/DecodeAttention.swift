@@ -37,7 +37,9 @@ struct DecodeAttention: KernelTemplate {
     let keys = w.k.shape[0..<3].product.estimate
     let products = Double(DecodeProgram.tiling(of: w.rowsPerKeyHead, machine).padded * keys) / Double(machine.lanes)
     if knobs["turned"] == 0 { return products * Double(depth + valueDepth) }
-    return products * Double(depth + valueDepth) / 1.5 + Double(keys * depth) / 2
+    // Of few registers tiles are small, which costs loads.
+    let perCycle = machine.vectorRegisters > 16 ? 1.5 : 1.2
+    return products * Double(depth + valueDepth) / perCycle + Double(keys * depth) / 2
   }
 
   func scratch(for workload: Workload, knobs: Knobs, on machine: Machine) -> [TensorType] {
