@@ -1,13 +1,17 @@
 import TensorTypes
 import TileIR
 
-/// Convolution whose windows are 3 wide (and 3 or 1 high, any depth), of stride 1 or 2, by minimal filtering:
+/// Convolution whose windows are 3 or more wide (and as high, or 1; any depth), of stride 1, or of stride 2 and 3 wide, by
+/// minimal filtering:
 ///
 ///     V[t, c] = Bᵀ x[tile t, c] B      M[p] = V[p] · U[p]      y[tile t, o] = epilogue(Aᵀ M[t, o] A)
 ///
 /// with `U = G w Gᵀ` made at compile time: 2.25 (F(2×2)) or 4 (F(4×4)) times fewer multiplications than the direct
 /// sum, of stride 2 1.65 times fewer. A task takes a block of tiles and a range of output channels; V stays in local memory, for each of the points
 /// `p` a matrix [tiles, channels], and some panels of M at a time. Error: see `WinogradTransform`.
+///
+/// A longer window is cut into pieces of 3, the last filled up with zeros: their products, each with an input that lies so much
+/// further, are summed like those of further channels. 11 taps take 6 products by F(4).
 ///
 /// Dilated by δ, positions of one residue modulo δ take part in nothing but each other's results: a tile holds such, δ apart.
 ///
@@ -22,7 +26,7 @@ struct Winograd: KernelTemplate {
     }
     let w = given.withThreeDimensions
     let taps = w.taps
-    guard taps[2] == 3, taps[1] == 3 || taps[1] == 1, w.isSteppedByTiles, w.isFloat || w.isExactByWinograd,
+    guard taps[2] >= 3, taps[1] >= 3 || taps[1] == 1, w.isSteppedByTiles, w.isFloat || w.isExactByWinograd,
       w.channelsPerGroup >= machine.lanes, w.outputsPerGroup >= machine.lanes,
       // What lies between the inputs of a tile of a widely dilated window is too much to copy.
       WinogradShape(w, m: w.tileOutputs.last!).patchElements * 4 <= 2 * machine.cacheBytes[1]
@@ -62,11 +66,17 @@ struct Winograd: KernelTemplate {
     let shape = WinogradShape(w, m: knobs["m"])
     var packing = WeightPacking(
       source: w.w, width: knobs["nr"], element: shape.parts?.elements.b ?? .float32, group: shape.numbersPerStep)
-    packing.transforms =
-      [nil]
-      + [shape.transforms.h, shape.transforms.w].map { transform in
-        transform.map { Array((shape.parts == nil ? $0.weights : $0.doubledWeights).prefix($0.filters)) }
-      } + [nil]
+    /// Of each piece of a window, for each of its points.
+    func matrix(_ transform: WinogradTransform, pieces: Int, taps: Int) -> [[Double]] {
+      let rows = (shape.parts == nil ? transform.weights : transform.doubledWeights).prefix(transform.filters)
+      return (0..<pieces).flatMap { piece in
+        rows.map { row in (0..<taps).map { $0 / 3 == piece ? row[$0 % 3] : 0 } }
+      }
+    }
+    packing.transforms = [
+      nil, shape.transforms.h.map { matrix($0, pieces: shape.pieces.h, taps: w.taps[1]) },
+      shape.transforms.w.map { matrix($0, pieces: shape.pieces.w, taps: w.taps[2]) }, nil,
+    ]
     return packing
   }
 
@@ -84,9 +94,9 @@ extension ConvolutionWorkload {
     return isStrided ? [3] : isFloat ? [2, 4] : [2]
   }
 
-  /// Whether windows of three move by one or, undilated, by two. Of three dimensions of space.
+  /// Whether windows move by one or, of three taps and undilated, by two. Of three dimensions of space.
   fileprivate var isSteppedByTiles: Bool {
-    (1...2).allSatisfy { strides[$0] == 1 || strides[$0] == 2 && dilations[$0] == 1 }
+    (1...2).allSatisfy { strides[$0] == 1 || strides[$0] == 2 && dilations[$0] == 1 && taps[$0] <= 3 }
   }
 
   /// Whether integers of 8 bits are few enough that four times their sum fits 32 bits. Of three dimensions of space.
@@ -105,9 +115,11 @@ struct WinogradShape {
   private let m: Int
   /// Along h, where windows have more than a row, and w.
   let transforms: (h: WinogradTransform?, w: WinogradTransform?)
+  /// Of a window along h and w, three taps each.
+  let pieces: (h: Int, w: Int)
   /// Outputs of a tile along h and w.
   let outputs: (h: Int, w: Int)
-  /// Inputs of a tile along h and w: as many points.
+  /// Inputs of a tile along h and w that a piece of the window sees: as many points.
   let inputs: (h: Int, w: Int)
   /// How far apart the positions of a tile lie along h and w.
   let spacing: (h: Int, w: Int)
@@ -118,6 +130,7 @@ struct WinogradShape {
       w.taps[dimension] == 1 ? nil : WinogradTransform(m: m, stride: w.strides[dimension])
     }
     transforms = (transform(1), transform(2))
+    pieces = ((w.taps[1] + 2) / 3, (w.taps[2] + 2) / 3)
     outputs = (transforms.h?.outputs ?? 1, transforms.w?.outputs ?? 1)
     inputs = (transforms.h?.points ?? 1, transforms.w?.points ?? 1)
     spacing = (transforms.h == nil ? 1 : w.dilations[1], w.dilations[2])
@@ -131,12 +144,16 @@ struct WinogradShape {
   var points: Int { inputs.h * inputs.w }
   /// Points along h and w that have weights of their own; those after them have the last one's.
   var filters: (h: Int, w: Int) { (transforms.h?.filters ?? 1, transforms.w?.filters ?? 1) }
-  /// Inputs of a tile along h and w, with those between them.
-  var extent: (h: Int, w: Int) { ((inputs.h - 1) * spacing.h + 1, (inputs.w - 1) * spacing.w + 1) }
+  /// All inputs of a tile along h and w, with those between them.
+  var extent: (h: Int, w: Int) {
+    ((inputs.h + 3 * pieces.h - 4) * spacing.h + 1, (inputs.w + 3 * pieces.w - 4) * spacing.w + 1)
+  }
   /// What is copied of x for a tile that reaches over the image's edge, or of another layout.
-  var patchElements: Int { extent.h * extent.w * depth }
+  var patchElements: Int { extent.h * extent.w * w.taps[0] * steps }
+  /// Of a whole window.
+  var allPieces: Int { w.taps[0] * pieces.h * pieces.w }
   /// Products, or words of them, summed for each point of one output channel.
-  var depth: Int { w.taps[0] * steps }
+  var depth: Int { allPieces * steps }
 
   /// Tiles of all images: how many, or a guess.
   private var tiles: Int {

@@ -74,7 +74,7 @@ struct WinogradProgram {
   }
 
   private func task(_ group: Tile, _ column: Tile, _ first: Tile) {
-    let transformed = matrices(w.taps[0] * points, width: steps)
+    let transformed = matrices(shape.allPieces * points, width: steps)
     let products = matrices(points, width: columnsPerPass)
     let patch = b.allocate(
       BufferType(
@@ -126,39 +126,61 @@ struct WinogradProgram {
     let isInside = (0..<3).map { zero.lessEqual(start[$0]).and((start[$0] + extents[$0]).lessEqual(sizes[$0])) }
       .reduce(b.index(w.x.strides[4] == 1 ? 0 : 1).equal(zero)) { $0.and($1) }
     b.when(isInside) {
-      transformInput(row: row, to: to) { tap, i, j, step, length, limit in
+      transformInput(row: row, to: to) { piece, i, j, step, length, limit in
         let numbers = x.load(
           [
-            .at(place.n), .at(start[0] + tap * w.dilations[0]), .at(start[1] + i * high), .at(start[2] + j * wide),
+            .at(place.n), .at(start[0] + piece.d * w.dilations[0]), .at(piece.movedHigh(start[1] + i * high)),
+            .at(piece.movedWide(start[2] + j * wide)),
             .span(firstChannel + step * shape.numbersPerStep, 0),
           ], shape: [length * shape.numbersPerStep], limits: [limit])
         return parts.map { numbers.cast($0.elements.a) } ?? numbers
       }
     } otherwise: {
       PatchCopy(
-        w: w, machine: machine, parts: parts, patchHeight: shape.extent.h, patchWidth: shape.extent.w, b: b, x: x
+        w: w.withWholePieces(shape.pieces), machine: machine, parts: parts, patchHeight: shape.extent.h,
+        patchWidth: shape.extent.w, b: b, x: x
       )
       .copy(
         to: patch, n: place.n, group: group, at: [place.d, place.h, place.w],
         height: b.index((shape.outputs.h - 1) * high + 1), width: b.index((shape.outputs.w - 1) * wide + 1))
-      transformInput(row: row, to: to) { tap, i, j, step, length, _ in
+      transformInput(row: row, to: to) { piece, i, j, step, length, _ in
         let loaded = patch.load(
-          [.at(tap * shape.extent.h + i * high), .span(step + j * (wide * steps), 0), .at(zero)], shape: [length])
+          [
+            .at(piece.movedHigh(piece.d * shape.extent.h + i * high)),
+            .span(piece.movedWide(step + j * (wide * steps), by: steps), 0), .at(zero),
+          ], shape: [length])
         return parts.map { loaded.bitcast($0.elements.a) } ?? loaded
       }
     }
   }
 
-  /// - Parameter load: the numbers of so many steps from one on, of the tile's input (i, j) at a tap along d; a limit where
-  ///   the last word is not full.
+  /// A piece of the window: its tap along d, and how many inputs it lies further along h and w, if windows have several there.
+  private struct Piece {
+    let d: Tile
+    let h, w: Tile?
+
+    func movedHigh(_ index: Tile) -> Tile { h.map { index + $0 } ?? index }
+    func movedWide(_ index: Tile, by step: Int = 1) -> Tile { w.map { index + $0 * step } ?? index }
+  }
+
+  private func piece(_ number: Tile) -> Piece {
+    let ((high, wide), spacing) = (shape.pieces, shape.spacing)
+    let line = wide == 1 ? number : number / wide
+    return Piece(
+      d: high == 1 ? line : line / high, h: high == 1 ? nil : line % high * (3 * spacing.h),
+      w: wide == 1 ? nil : number % wide * (3 * spacing.w))
+  }
+
+  /// - Parameter load: the numbers of so many steps from one on, of the tile's input (i, j) for a piece of the window; a limit
+  ///   where the last word is not full.
   private func transformInput(
-    row: Tile, to: TileBuffer, _ load: (_ tap: Tile, _ i: Int, _ j: Int, _ step: Tile, _ length: Int, Tile?) -> Tile
+    row: Tile, to: TileBuffer, _ load: (Piece, _ i: Int, _ j: Int, _ step: Tile, _ length: Int, Tile?) -> Tile
   ) {
     let (lanes, (high, wide)) = (machine.lanes, shape.inputs)
-    func vector(_ tap: Tile, _ step: Tile, _ length: Int, limit: Int? = nil) {
+    func vector(_ number: Tile, _ piece: Piece, _ step: Tile, _ length: Int, limit: Int? = nil) {
       // Column by column, then row by row.
       let byColumn = (0..<wide).map { j in
-        let column = (0..<high).map { load(tap, $0, j, step, length, limit.map { b.index($0) }) }
+        let column = (0..<high).map { load(piece, $0, j, step, length, limit.map { b.index($0) }) }
         return shape.transforms.h?.transformInput(column, on: arithmetic) ?? column
       }
       for i in 0..<high {
@@ -167,16 +189,17 @@ struct WinogradProgram {
         for (j, value) in values.enumerated() {
           to.store(
             parts == nil ? value : value.bitcast(element),
-            [.at(tap * points + (i * wide + j)), .at(row), .span(step, 0)])
+            [.at(number * points + (i * wide + j)), .at(row), .span(step, 0)])
         }
       }
     }
     let perStep = shape.numbersPerStep
     let whole = channels / perStep / lanes * lanes
     let left = channels - whole * perStep
-    b.loop(to: b.index(w.taps[0])) { tap in
-      b.loop(to: b.index(whole), step: lanes) { vector(tap, $0, lanes) }
-      if left > 0 { vector(tap, b.index(whole), steps - whole, limit: left % perStep == 0 ? nil : left) }
+    b.loop(to: b.index(shape.allPieces)) { number in
+      let piece = piece(number)
+      b.loop(to: b.index(whole), step: lanes) { vector(number, piece, $0, lanes) }
+      if left > 0 { vector(number, piece, b.index(whole), steps - whole, limit: left % perStep == 0 ? nil : left) }
     }
   }
 
@@ -189,9 +212,10 @@ struct WinogradProgram {
     b.loop(to: b.index(points)) { point in
       b.loop(from: from, to: to, step: nr) { column in
         b.loop(to: rows, step: mr) { row in
-          let sum = b.loop(to: b.index(w.taps[0]), carrying: [b.constant(0, element, [mr, nr])]) { tap, carried in
-            let matrix = tap * points + point
-            let first = filter(of: point, tap: tap, matrix: matrix) * steps
+          let sum = b.loop(to: b.index(shape.allPieces), carrying: [b.constant(0, element, [mr, nr])]) {
+            piece, carried in
+            let matrix = piece * points + point
+            let first = filter(of: point, piece: piece, matrix: matrix) * steps
             let prefetch = following(first, group, column, from: from, to: to, row: row)
             return [
               b.accumulate(carried[0], to: b.index(steps), unroll: unroll, of: parts) { k in
@@ -211,13 +235,16 @@ struct WinogradProgram {
     }
   }
 
-  /// Which of the weights are a point's at a tap along d, the point's matrix unless some points share them.
-  private func filter(of point: Tile, tap: Tile, matrix: Tile) -> Tile {
-    let (filters, wide) = (shape.filters, shape.inputs.w)
-    if filters == shape.inputs { return matrix }
-    let along = (point / wide, point % wide)
-    return tap * (filters.h * filters.w) + along.0.minimum(b.index(filters.h - 1)) * filters.w
-      + along.1.minimum(b.index(filters.w - 1))
+  /// Which of the weights are a point's for a piece of the window: rows of them of all pieces side by side. The point's matrix
+  /// unless there are several pieces, or some points share theirs.
+  private func filter(of point: Tile, piece: Tile, matrix: Tile) -> Tile {
+    let (filters, (high, wide)) = (shape.filters, shape.pieces)
+    if filters == shape.inputs, high == 1, wide == 1 { return matrix }
+    let along = (point / shape.inputs.w, point % shape.inputs.w)
+    let row = along.0.minimum(b.index(filters.h - 1))
+    let column = along.1.minimum(b.index(filters.w - 1))
+    if high == 1, wide == 1 { return piece * (filters.h * filters.w) + row * filters.w + column }
+    return (piece / wide * filters.h + row) * (wide * filters.w) + piece % wide * filters.w + column
   }
 
   /// What comes after the weights of one point and panel: the next panel's of the pass, or the next point's.
@@ -226,7 +253,7 @@ struct WinogradProgram {
   {
     let count = b.index(steps)
     let isLast = to.lessEqual(column + nr)
-    let last = (w.taps[0] * shape.filters.h * shape.filters.w - 1) * steps
+    let last = (shape.allPieces * shape.filters.h * shape.filters.w - 1) * steps
     return PanelPrefetch(
       panels: panels, matrix: group, panel: isLast.select(from, column + nr) / nr,
       start: isLast.select((first + steps).minimum(b.index(last)), first), count: count, blocks: prefetchBlocks,
@@ -288,5 +315,16 @@ struct WinogradProgram {
         b.when((place.h + i * high).less(height).and((place.w + j * wide).less(width))) { store(i, j) }
       }
     }
+  }
+}
+
+extension ConvolutionWorkload {
+  /// The same with so many pieces of three taps along h and w, for what is copied of x; its weights have no such taps.
+  fileprivate func withWholePieces(_ pieces: (h: Int, w: Int)) -> ConvolutionWorkload {
+    var copy = self
+    for (dimension, count) in [(2, pieces.h), (3, pieces.w)] where copy.w.shape[dimension] != 1 {
+      copy.w.shape[dimension] = Dim(3 * count)
+    }
+    return copy
   }
 }

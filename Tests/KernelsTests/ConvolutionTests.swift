@@ -62,6 +62,11 @@ import Testing
       ConvolutionCase([1, 2], 8, 9, window: [3, 3], pad: 2), ConvolutionCase([27], 9, 10, window: [3], pad: 1),
       ConvolutionCase([4, 5, 6], 8, 8, window: [3, 3, 3], pad: 1),
       ConvolutionCase([7, 7], 8, 8, window: [3, 3], pad: -1),
+      // Of several pieces.
+      ConvolutionCase([29], 17, 19, window: [11], pad: 5), ConvolutionCase([31], 16, 33, window: [7], dilation: 3),
+      ConvolutionCase([9, 13], 16, 35, window: [5, 5], pad: 2, channelsLast: false),
+      ConvolutionCase([8, 9], 16, 16, window: [4, 7], pad: 1, isSymbolic: true),
+      ConvolutionCase([2, 7, 9], 8, 8, window: [2, 1, 5], pad: 2),
     ], [2, 4])
   func winograd(_ c: ConvolutionCase, m: Int) throws {
     try check(
@@ -107,7 +112,7 @@ import Testing
       ConvolutionCase([9, 13], 33, 35, window: [3, 3], pad: 1, channelsLast: false),
       ConvolutionCase([13, 9], 8, 8, window: [3, 3], pad: 1, isSymbolic: true),
       ConvolutionCase([5, 9], 32, 40, window: [3, 3], dilation: 2, pad: 1, groups: 2),
-      ConvolutionCase([27], 9, 10, window: [3], pad: 1),
+      ConvolutionCase([27], 9, 10, window: [3], pad: 1), ConvolutionCase([9, 11], 9, 17, window: [5, 4], pad: 2),
       ConvolutionCase([4, 5, 6], 8, 8, window: [3, 3, 3], pad: 1),
     ], [(ElementType.uint8, ElementType.int8), (.int8, .uint8)])
   func winogradOfIntegers(_ c: ConvolutionCase, types: (ElementType, ElementType)) throws {

@@ -57,9 +57,11 @@ public struct ConvolutionCase: Sendable {
       let groups = g.pick(1, 1, 1, 2)
       c = ConvolutionCase(
         [], groups * g.edge([8], most: 17), groups * g.edge([8], most: 19), window: [], groups: groups)
-      c.window = (0..<rank).map { $0 == rank - 1 ? 3 : $0 == rank - 2 ? g.pick(3, 3, 1) : g.pick(1, 3) }
-      (c.strides, c.dilations) = (c.window.map { _ in g.pick(1, 1, 1, 2) }, c.window.map { _ in g.pick(1, 1, 1, 2, 3) })
-      for d in c.strides.indices where c.strides[d] == 2 { c.dilations[d] = 1 }
+      c.window = (0..<rank).map {
+        $0 == rank - 1 ? g.pick(3, 3, 3, 4, 5, 7, 11) : $0 == rank - 2 ? g.pick(3, 3, 1, 5) : g.pick(1, 3)
+      }
+      c.strides = c.window.map { $0 > 3 ? 1 : g.pick(1, 1, 1, 2) }
+      c.dilations = c.strides.map { $0 == 2 ? 1 : g.pick(1, 1, 1, 2, 3) }
     case .fewOutputs:
       let groups = g.pick(1, 1, 1, 2)
       c = ConvolutionCase(

@@ -24,7 +24,7 @@ struct WinogradBound {
 
   /// Matrices along a dimension: it may be one that is not transformed.
   private func matrices(_ dimension: Int) -> (input: [[Double]], weights: [[Double]], inverse: [[Double]]) {
-    let isTransformed = dimension >= w.strides.count - 2 && weights.shape[1 + dimension] == 3
+    let isTransformed = dimension >= w.strides.count - 2 && weights.shape[1 + dimension] >= 3
     guard isTransformed else { return (Self.one, Self.one, Self.one) }
     let transform = WinogradTransform(m: m, stride: w.strides[dimension])
     return (transform.input, transform.weights, transform.inverse)
@@ -55,7 +55,8 @@ struct WinogradBound {
       magnitude += (0..<rank).reduce(sums[next]) { $0 * abs(all[$1].inverse[inside[$1]][p[$1]]) }
       next += 1
     }
-    let depth = weights.shape.dropFirst().dropLast().reduce(1, *)
+    // Of longer windows pieces have up to two taps that are not there.
+    let depth = weights.shape.dropFirst().dropLast().reduce(1) { $0 * ($1 > 3 ? $1 + 2 : $1) }
     return Double(depth + 24) * 0x1p-24 * (magnitude + 4)
   }
 
@@ -70,8 +71,9 @@ struct WinogradBound {
     let window = Array(weights.shape[1...rank])
     let spacing = spacing(all)
     var result = [Double](repeating: 0, count: points.reduce(1, *))
-    // Taps along dimensions that are not transformed are summed over.
-    let plain = (0..<rank).map { all[$0].weights.count == 1 ? window[$0] : 1 }
+    // Taps along dimensions that are not transformed are summed over, and pieces of three along those that are.
+    let isPlain = all.map { $0.weights.count == 1 }
+    let plain = (0..<rank).map { isPlain[$0] ? window[$0] : (window[$0] + 2) / 3 }
     forEachIndex(plain + [perGroup]) { at in
       let channel = at.last!
       var next = 0
@@ -81,15 +83,16 @@ struct WinogradBound {
           let place = (0..<rank).map { (d: Int) -> Int in
             let (apart, outputs) = (spacing[d], all[d].inverse.count)
             let first = key[1 + d] / apart * outputs * apart + key[1 + d] % apart
-            return first * w.strides[d] - w.padsBefore[d] + q[d] * apart + at[d] * w.dilations[d]
+            return first * w.strides[d] - w.padsBefore[d] + q[d] * apart + at[d] * (isPlain[d] ? 1 : 3) * w.dilations[d]
           }
           guard (0..<rank).allSatisfy({ (0..<x.shape[1 + $0]).contains(place[$0]) }) else { return }
           let factor = (0..<rank).reduce(1.0) { $0 * abs(all[$1].input[p[$1]][q[$1]]) }
           input += factor * abs(x[[key[0]] + place + [group * perGroup + channel]].double)
         }
-        forEachIndex(all.map { $0.weights.count == 1 ? 1 : 3 }) { t in
+        forEachIndex(isPlain.map { $0 ? 1 : 3 }) { t in
           let factor = (0..<rank).reduce(1.0) { $0 * abs(all[$1].weights[p[$1]][t[$1]]) }
-          let tap = (0..<rank).map { t[$0] + at[$0] }
+          let tap = (0..<rank).map { t[$0] + at[$0] * (isPlain[$0] ? 1 : 3) }
+          guard zip(tap, window).allSatisfy(<) else { return }
           filter += factor * abs(weights[[group] + tap + [channel, column]].double)
         }
         result[next] += input * filter
