@@ -17,7 +17,7 @@ struct InnerProduct: KernelTemplate {
     return KnobSpace([
       ("positions", [1, 2, 3, 4, 6, 8, 12]), ("tileH", [1, 2, 3, 4, 6, 8, 12, 16]),
       ("tileW", [1, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128]), ("unroll", [1, 2, 4]),
-    ]) { $0["positions"] == 1 || ($0["positions"] + 1) * outputs + 1 <= machine.vectorRegisters + 2 }
+    ]) { machine.holdsInnerProducts(rows: $0["positions"], columns: outputs) }
   }
 
   /// As many sums as leave some registers for a position's vector and the weights. The rectangle as for `ImplicitGEMM`.
@@ -97,23 +97,22 @@ private struct InnerProductProgram {
   private func sum(_ rectangle: PatchRectangles.Rectangle, _ i: Tile) -> Tile {
     let (firstRow, firstColumn) = patches.start(rectangle, i)
     let (channels, outputs, taps) = (w.channelsPerGroup, w.outputsPerGroup, w.taps)
-    let shape = [positions, outputs, lanes]
-    let sums = b.loop(to: b.index(taps.reduce(1, *)), carrying: [b.constant(0, .float32, shape)]) { tap, carried in
+    let sums = b.loop(
+      to: b.index(taps.reduce(1, *)), carrying: [b.constant(0, .float32, [positions, outputs, lanes])]
+    ) { tap, carried in
       let rows = (firstRow + patches.line(tap / taps[2])).reshape([positions])
       let columns = (firstColumn + tap % taps[2] * (w.dilations[2] * channels)).reshape([positions])
-      func add(_ c: Tile, limit: Tile?, to sums: Tile) -> Tile {
-        let values = rectangle.patch.load(
-          [.gather(rows, 0), .gather(columns, 0), .span(c, 2)], shape: [positions, 1, lanes], limits: [nil, nil, limit])
-        let factors = weights.load(
-          [.at(rectangle.place.group), .at(c / lanes), .span(tap * outputs, 1), .span(b.index(0), 2)],
-          shape: [1, outputs, lanes])
-        return values.broadcast(to: shape).fma(factors.broadcast(to: shape), sums)
-      }
-      let whole = channels / lanes * lanes
-      let sums = b.loop(.unrolled(by: unroll), to: b.index(whole), step: lanes, carrying: carried) { c, carried in
-        [add(c, limit: nil, to: carried[0])]
-      }
-      return [whole == channels ? sums[0] : add(b.index(whole), limit: b.index(channels - whole), to: sums[0])]
+      return [
+        b.addingInnerProducts(to: carried[0], depth: channels, unroll: unroll) { c, limit in
+          rectangle.patch.load(
+            [.gather(rows, 0), .gather(columns, 0), .span(c, 2)], shape: [positions, 1, lanes],
+            limits: [nil, nil, limit])
+        } _: { c, _ in
+          weights.load(
+            [.at(rectangle.place.group), .at(c / lanes), .span(tap * outputs, 1), .span(b.index(0), 2)],
+            shape: [1, outputs, lanes])
+        }
+      ]
     }[0]
     return sums.reduce(.sum, dimension: 2).reshape([positions, outputs])
   }

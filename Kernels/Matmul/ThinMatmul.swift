@@ -16,7 +16,7 @@ struct ThinMatmul: KernelTemplate {
       let n = w.b.shape[2].constant, (1...machine.lanes).contains(n)
     else { return nil }
     return KnobSpace([("rows", [1, 2, 3, 4, 5, 6, 8, 10, 12, 16]), ("unroll", [1, 2, 4, 8])]) {
-      $0["rows"] == 1 || ($0["rows"] + 1) * n + 1 <= machine.vectorRegisters + 2
+      machine.holdsInnerProducts(rows: $0["rows"], columns: n)
     }
   }
 
@@ -83,22 +83,18 @@ private struct ThinProgram {
 
   /// `[rows, columns]`
   private func sum(_ batch: Tile, _ row: Tile, _ m: Tile) -> Tile {
-    let shape = [rows, columns, lanes]
     // Rows past the end stand at the last one.
     let those = b.iota([rows], dimension: 0) + row
     let isWhole = w.a.shape[1].constant.map { $0 % rows == 0 } ?? false
     let places = isWhole ? those : those.minimum(m - 1)
-    func add(_ step: Tile, limit: Tile?, to sums: Tile) -> Tile {
-      let values = left.load(
-        [.at(batch), .gather(places, 0), .span(step, 2)], shape: [rows, 1, lanes], limits: [nil, nil, limit])
-      return values.broadcast(to: shape).fma(factors(batch, step, limit: limit).broadcast(to: shape), sums)
+    let sums = b.addingInnerProducts(
+      to: b.constant(0, .float32, [rows, columns, lanes]), depth: depth, unroll: unroll
+    ) { step, limit in
+      left.load([.at(batch), .gather(places, 0), .span(step, 2)], shape: [rows, 1, lanes], limits: [nil, nil, limit])
+    } _: { step, limit in
+      factors(batch, step, limit: limit)
     }
-    let whole = depth / lanes * lanes
-    let sums = b.loop(
-      .unrolled(by: unroll), to: b.index(whole), step: lanes, carrying: [b.constant(0, .float32, shape)]
-    ) { [add($0, limit: nil, to: $1[0])] }[0]
-    let all = whole == depth ? sums : add(b.index(whole), limit: b.index(depth - whole), to: sums)
-    return all.reduce(.sum, dimension: 2).reshape([rows, columns])
+    return sums.reduce(.sum, dimension: 2).reshape([rows, columns])
   }
 
   /// A vector of b for each column, `[1, columns, lanes]`.
