@@ -80,17 +80,6 @@ struct PackedMatmul: KernelTemplate {
       }
       return count
     }
-    /// Half as many columns again and again, where threads then wait less for the last of them than passing by the rows of
-    /// a once more takes.
-    func evened(_ count: Int, _ rowTasks: Int) -> Int {
-      guard let blocks, w.bIsConstant, batch == 1, rowTasks < 32 else { return count }
-      var halves = [count]
-      while halves.last! >= 16 { halves.append((halves.last! + 1) / 2) }
-      func cost(_ number: Int) -> Double {
-        machine.stretch(blocks, by: (blocks + rowTasks - 1) / rowTasks, panels, by: halves[number]) + 0.01 * Double(number)
-      }
-      return halves[halves.indices.min { cost($0) < cost($1) }!]
-    }
     if let blocks {
       // Threads share rows too where panels alone leave one waiting.
       if w.bIsConstant, batch == 1, rowTasks * panels < 16 {
@@ -104,7 +93,8 @@ struct PackedMatmul: KernelTemplate {
       // Tasks of one size.
       mc = (blocks + rowTasks - 1) / rowTasks
     }
-    nc = evened(panelsPerTask(rowTasks), rowTasks)
+    nc = panelsPerTask(rowTasks)
+    if let blocks, w.bIsConstant, batch == 1 { nc = machine.evened(nc, of: panels, rows: blocks, by: mc) }
     // A block of a that is used for many columns of a run-time b is worth copying; where b's panels are there already,
     // the rows of a are read as fast where they are (docs/performance.md).
     let packs =

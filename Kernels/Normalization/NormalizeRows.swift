@@ -9,6 +9,9 @@ import TileIR
 /// each are a new stream to the hardware's prefetcher). Softmax does both where it computes most; norms, which compute
 /// little, each in a pass of its own. The variance is summed from differences to the mean, which does not cancel.
 /// Exponentials wait in local memory for their sum.
+///
+/// A short row is over before its reductions are: their last steps, each of which waits for the one before, take as long as all the
+/// rest. Several rows side by side (knob `rows`) wait together.
 struct NormalizeRows: KernelTemplate {
   let name = "normalization.rows"
 
@@ -16,14 +19,32 @@ struct NormalizeRows: KernelTemplate {
     guard case .normalization(let w) = workload, w.x.element.isFloat, !NormalizationSpace(w).isAcross else {
       return nil
     }
-    return KnobSpace([("vectors", [1, 2, 4, 8]), ("prefetch", [0, 1])])
+    return KnobSpace([("vectors", [1, 2, 4, 8]), ("prefetch", [0, 1, 2, 4, 8]), ("rows", [1, 2, 4, 8])])
   }
 
   /// Tensors that a core's cache holds are taken to be there.
   func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
     guard case .normalization(let w) = workload else { preconditionFailure("a normalization") }
     let bytes = w.x.shape.estimatedCount * w.x.element.byteCount
-    return ["vectors": w.x.element == .float64 ? 2 : 4, "prefetch": bytes > machine.cacheBytes[1] ? 1 : 0]
+    let rows = rowsSideBySide(NormalizationSpace(w), machine)
+    let vectors = w.x.element == .float64 ? 2 : 4
+    return [
+      "vectors": rows == 1 ? vectors : max(1, min(vectors, machine.vectorRegisters / 4 / rows)),
+      "prefetch": bytes > machine.cacheBytes[1] ? 1 : 0, "rows": rows,
+    ]
+  }
+
+  /// As many short rows as have registers for their sums, and a third of the level-1 cache for all: results and what is fetched ahead
+  /// lie there as well, and rows of a page each in few of its sets.
+  private func rowsSideBySide(_ space: NormalizationSpace, _ machine: Machine) -> Int {
+    let shape = space.loops.shape
+    guard shape[space.elements].allSatisfy({ $0.constant != nil }) else { return 1 }
+    let (length, all) = (shape[space.elements].estimatedCount, shape[space.rows.upperBound - 1].constant)
+    let row = length * space.element.byteCount
+    guard row < 4096 else { return 1 }
+    let most = min(machine.vectorRegisters / 4, machine.cacheBytes[0] / 3 / row)
+    // What is left over of many is little.
+    return [8, 4, 2].first { rows in rows <= most && all.map { $0 % rows == 0 || $0 >= 4 * rows } ?? true } ?? 1
   }
 
   func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
@@ -74,7 +95,10 @@ private struct RowsProgram {
   let x: TileBuffer
   let epilogue: EpilogueBuffers
   let element: ElementType
-  let fetches: Bool
+  /// How many rows, or groups of them, before its own a row is fetched; 0: not at all.
+  let ahead: Int
+  /// Rows side by side.
+  let sideBySide: Int
 
   init(_ space: NormalizationSpace, _ knobs: Knobs, _ machine: Machine) {
     self.space = space
@@ -82,7 +106,8 @@ private struct RowsProgram {
     lanes = machine.lanes
     // Short rows would leave wide vectors empty.
     vectors = max(1, min(knobs["vectors"], length / machine.lanes))
-    fetches = knobs["prefetch"] == 1
+    ahead = knobs["prefetch"]
+    sideBySide = knobs["rows"]
     element = space.element
     b = TileBuilder("normalize")
     (x, epilogue) = space.buffers(b)
@@ -93,15 +118,29 @@ private struct RowsProgram {
   func build() -> TileProgram {
     let shape = space.loops.shape
     let work = shape[elements].estimatedCount * (isSoftmax ? 8 : 2)
-    b.parallel(space.rows.map { b.size(shape[$0]) }, grain: max(1, 24_576 / work)) { row in
-      switch space.w.kind {
-      case .softmax: softmax(row, isLogarithm: false)
-      case .logSoftmax: softmax(row, isLogarithm: true)
-      case .layer(let epsilon): standardize(row, epsilon, subtractsMean: true)
-      case .rms(let epsilon): standardize(row, epsilon, subtractsMean: false)
-      }
+    var extents = space.rows.map { b.size(shape[$0]) }
+    let (count, all) = (extents.last!, shape[space.rows.upperBound - 1])
+    if sideBySide > 1 { extents[extents.count - 1] = count.ceilDivided(by: sideBySide) }
+    b.parallel(extents, grain: max(1, 24_576 / (work * sideBySide))) { indices in
+      guard sideBySide > 1 else { return normalize(Rows(first: indices, count: nil)) }
+      let (outer, first) = (Array(indices.dropLast()), indices.last! * sideBySide)
+      let group = Rows(first: outer + [first], count: sideBySide)
+      if let all = all.constant, all % sideBySide == 0 { return normalize(group) }
+      // The last ones alone.
+      let isWhole = (first + (sideBySide - 1)).less(count)
+      b.when(isWhole) { normalize(group) }
+      b.loop(from: isWhole.select(count, first), to: count) { normalize(Rows(first: outer + [$0], count: nil)) }
     }
     return b.finish()
+  }
+
+  private func normalize(_ rows: Rows) {
+    switch space.w.kind {
+    case .softmax: softmax(rows, isLogarithm: false)
+    case .logSoftmax: softmax(rows, isLogarithm: true)
+    case .layer(let epsilon): standardize(rows, epsilon, subtractsMean: true)
+    case .rms(let epsilon): standardize(rows, epsilon, subtractsMean: false)
+    }
   }
 
   private var isSoftmax: Bool {
@@ -111,19 +150,41 @@ private struct RowsProgram {
     }
   }
 
-  // MARK: Loops over a row
+  // MARK: Loops over rows
+
+  /// One row, or several that follow each other along the innermost dimension of rows, as the first dimension of every tile.
+  private struct Rows {
+    let first: [Tile]
+    let count: Int?
+
+    var leading: [Int] { count.map { [$0] } ?? [] }
+
+    func indices(_ outer: [Tile], _ strip: Strip) -> [TileBuffer.Index] {
+      var rows = first.map { TileBuffer.Index.at($0) }
+      if count != nil { rows[rows.count - 1] = .span(first.last!, 0) }
+      return rows + outer.map { .at($0) } + [strip.index(leading.count)]
+    }
+
+    func limits(_ strip: Strip) -> [Tile?] { leading.map { _ in nil } + [strip.limit] }
+  }
 
   private var outerElements: [Tile] { elements.dropLast().map { b.size(space.loops.shape[$0]) } }
   private var innerSpan: Span { b.span(space.loops.shape[elements.upperBound - 1]) }
 
-  private func load(_ row: [Tile], _ outer: [Tile], _ strip: Strip) -> Tile {
-    x.load((row + outer).map { .at($0) } + [strip.index(0)], shape: [strip.count], limits: [strip.limit]).cast(element)
+  private func load(_ rows: Rows, _ outer: [Tile], _ strip: Strip) -> Tile {
+    x.load(rows.indices(outer, strip), shape: rows.leading + [strip.count], limits: rows.limits(strip)).cast(element)
   }
 
-  private func reduce(_ function: ReductionFunction, _ value: ([Tile], Strip) -> Tile) -> Tile {
+  /// A number for each row beside what a tile holds of it.
+  private func spread(_ value: Tile, over tile: Tile, _ rows: Rows) -> Tile {
+    rows.count.map { value.reshape([$0, 1]).broadcast(to: tile.shape) } ?? value
+  }
+
+  private func reduce(_ function: ReductionFunction, _ rows: Rows, _ value: ([Tile], Strip) -> Tile) -> Tile {
     // A NaN that the maximum passes over still makes the sum of exponentials NaN.
     let partial = PartialReduction(
-      function: function, element: element, lanes: lanes, vectors: vectors, b: b, ignoresNaN: function == .maximum)
+      function: function, element: element, lanes: lanes, vectors: vectors, b: b, ignoresNaN: function == .maximum,
+      rows: rows.count)
     let sums = b.nested(outerElements, carrying: partial.start()) { outer, carried in
       partial.adding(innerSpan, to: carried) { value(outer, $0) }
     }
@@ -136,71 +197,92 @@ private struct RowsProgram {
     }
   }
 
-  /// Brings nearer where this row's results go.
-  private func fetchResults(_ row: [Tile], _ outer: [Tile], _ strip: Strip) {
-    fetch(epilogue.output, row, outer, strip)
+  /// Brings nearer where results go, one group before the elements they are made of.
+  private func fetchResults(_ rows: Rows, _ outer: [Tile], _ strip: Strip) {
+    fetch(epilogue.output, ahead - 1, rows, outer, strip)
   }
 
-  /// Brings the next row's elements nearer.
-  private func fetchNext(_ row: [Tile], _ outer: [Tile], _ strip: Strip) {
-    guard let last = row.last else { return }
-    let size = b.size(space.loops.shape[space.rows.upperBound - 1])
-    fetch(x, Array(row.dropLast()) + [(last + 1).minimum(size - 1)], outer, strip)
+  /// Brings elements of rows to come nearer.
+  private func fetchNext(_ rows: Rows, _ outer: [Tile], _ strip: Strip) {
+    fetch(x, ahead, rows, outer, strip)
   }
 
-  private func fetch(_ buffer: TileBuffer, _ row: [Tile], _ outer: [Tile], _ strip: Strip) {
-    if fetches { buffer.prefetch(row + outer, from: strip.start, count: strip.count) }
+  private func fetch(_ buffer: TileBuffer, _ ahead: Int, _ rows: Rows, _ outer: [Tile], _ strip: Strip) {
+    guard self.ahead > 0, let last = rows.first.last else { return }
+    func row(_ place: Int) -> Tile {
+      if place == 0 { return last }
+      let size = b.size(space.loops.shape[space.rows.upperBound - 1])
+      return (last + place).minimum(size - 1)
+    }
+    let count = rows.count ?? 1
+    for place in ahead * count..<(ahead + 1) * count {
+      buffer.prefetch(rows.first.dropLast() + [row(place)] + outer, from: strip.start, count: strip.count)
+    }
   }
 
-  private func store(_ value: Tile, _ row: [Tile], _ outer: [Tile], _ strip: Strip) {
-    epilogue.store(value, (row + outer).map { .at($0) } + [strip.index(0)], limits: [strip.limit], in: b)
+  private func store(_ value: Tile, _ rows: Rows, _ outer: [Tile], _ strip: Strip) {
+    epilogue.store(value, rows.indices(outer, strip), limits: rows.limits(strip), in: b)
   }
 
   // MARK: Kinds
 
-  private func softmax(_ row: [Tile], isLogarithm: Bool) {
-    let largest = reduce(.maximum) { load(row, $0, $1) }
+  private func softmax(_ rows: Rows, isLogarithm: Bool) {
+    let largest = reduce(.maximum, rows) { load(rows, $0, $1) }
+    /// x − max x.
+    func below(_ outer: [Tile], _ strip: Strip) -> Tile {
+      let value = load(rows, outer, strip)
+      return value - spread(largest, over: value, rows)
+    }
     if isLogarithm {
-      let sum = reduce(.sum) { outer, strip in
-        fetchNext(row, outer, strip)
-        fetchResults(row, outer, strip)
-        return (load(row, outer, strip) - largest).expOfNonPositive
+      let sum = reduce(.sum, rows) { outer, strip in
+        fetchNext(rows, outer, strip)
+        fetchResults(rows, outer, strip)
+        return below(outer, strip).expOfNonPositive
       }
       let shift = largest + sum.unary(.log)
-      forStrips { store(load(row, $0, $1) - shift, row, $0, $1) }
+      forStrips { outer, strip in
+        let value = load(rows, outer, strip)
+        store(value - spread(shift, over: value, rows), rows, outer, strip)
+      }
       return
     }
-    let terms = b.allocate(BufferType(element, elements.map { space.loops.shape[$0] }, space: .local))
-    let sum = reduce(.sum) { outer, strip in
-      fetchNext(row, outer, strip)
-      fetchResults(row, outer, strip)
-      let term = (load(row, outer, strip) - largest).expOfNonPositive
-      terms.store(term, outer.map { .at($0) } + [strip.index(0)], limits: [strip.limit])
+    let terms = b.allocate(
+      BufferType(element, rows.leading.map { Dim($0) } + elements.map { space.loops.shape[$0] }, space: .local))
+    func indices(_ outer: [Tile], _ strip: Strip) -> [TileBuffer.Index] {
+      rows.leading.map { _ in .span(b.index(0), 0) } + outer.map { .at($0) } + [strip.index(rows.leading.count)]
+    }
+    let sum = reduce(.sum, rows) { outer, strip in
+      fetchNext(rows, outer, strip)
+      fetchResults(rows, outer, strip)
+      let term = below(outer, strip).expOfNonPositive
+      terms.store(term, indices(outer, strip), limits: rows.limits(strip))
       return term
     }
     let factor = sum.unary(.reciprocal)
     forStrips { outer, strip in
-      let term = terms.load(outer.map { .at($0) } + [strip.index(0)], shape: [strip.count], limits: [strip.limit])
-      store(term * factor, row, outer, strip)
+      let term = terms.load(
+        indices(outer, strip), shape: rows.leading + [strip.count], limits: rows.limits(strip))
+      store(term * spread(factor, over: term, rows), rows, outer, strip)
     }
   }
 
-  private func standardize(_ row: [Tile], _ epsilon: Double, subtractsMean: Bool) {
+  private func standardize(_ rows: Rows, _ epsilon: Double, subtractsMean: Bool) {
     let count = b.size(elements.map { space.loops.shape[$0] }.product).cast(element)
-    let mean = subtractsMean ? reduce(.sum) { load(row, $0, $1) } / count : nil
+    let mean = subtractsMean ? reduce(.sum, rows) { load(rows, $0, $1) } / count : nil
     func centred(_ outer: [Tile], _ strip: Strip) -> Tile {
-      let value = load(row, outer, strip)
-      return mean.map { value - $0 } ?? value
+      let value = load(rows, outer, strip)
+      return mean.map { value - spread($0, over: value, rows) } ?? value
     }
-    let squares = reduce(.sum) { outer, strip in
-      fetchResults(row, outer, strip)
+    let squares = reduce(.sum, rows) { outer, strip in
+      fetchResults(rows, outer, strip)
       let value = centred(outer, strip)
       return value * value
     }
     let factor = (squares / count + b.constant(epsilon, element)).unary(.sqrt).unary(.reciprocal)
     forStrips { outer, strip in
-      fetchNext(row, outer, strip)
-      store(centred(outer, strip) * factor, row, outer, strip)
+      fetchNext(rows, outer, strip)
+      let value = centred(outer, strip)
+      store(value * spread(factor, over: value, rows), rows, outer, strip)
     }
   }
 }

@@ -11,12 +11,15 @@ struct PartialReduction {
   let b: TileBuilder
   /// For a maximum: NaN is passed over, which takes one instruction instead of four.
   var ignoresNaN = false
+  /// Rows that are reduced side by side, a dimension of every tile before that of the strip; nil: one, without such a dimension.
+  var rows: Int?
 
   private var identity: Scalar { .identity(of: function, element) }
+  private var leading: [Int] { rows.map { [$0] } ?? [] }
 
   /// What loops carry.
   func start() -> [Tile] {
-    [b.constant(identity, element, [vectors * lanes]), b.constant(identity, element, [lanes])]
+    [b.constant(identity, element, leading + [vectors * lanes]), b.constant(identity, element, leading + [lanes])]
   }
 
   func join(_ x: Tile, _ y: Tile) -> Tile { ignoresNaN ? x.larger(y) : x.binary(function.combiner, y) }
@@ -59,14 +62,17 @@ struct PartialReduction {
 
   private func edge(_ sum: Tile, _ start: Tile, _ limit: Tile, _ value: (Strip) -> Tile) -> Tile {
     let values = value(Strip(start: start, count: lanes, limit: limit))
-    let isInside = b.iota([lanes], dimension: 0).less(limit.broadcast(to: [lanes]))
+    let shape = leading + [lanes]
+    let isInside = b.iota(shape, dimension: leading.count).less(limit.broadcast(to: shape))
     return isInside.select(join(sum, values), sum)
   }
 
-  /// All partial results as one scalar.
+  /// All partial results as one scalar, or one for each row.
   func finish(_ carried: [Tile]) -> Tile {
-    let wide = carried[0].reshape([vectors, lanes]).reduce(function, dimension: 0).reshape([lanes])
-    return join(wide, carried[1]).reduce(function, dimension: 0).reshape([])
+    let along = leading.count
+    let wide = carried[0].reshape(leading + [vectors, lanes]).reduce(function, dimension: along).reshape(
+      leading + [lanes])
+    return join(wide, carried[1]).reduce(function, dimension: along).reshape(leading)
   }
 }
 
