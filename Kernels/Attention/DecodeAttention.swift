@@ -135,7 +135,7 @@ private struct DecodeProgram {
       let values = q.load(
         [.at(i[0]), .at(head), .at(query), .span(zero, 0)], shape: [paddedDepth],
         limits: [paddedDepth == depth ? nil : b.index(depth)])
-      scaled.store(values.cast(element) * b.constant(w.scale, element), [.at(row), .span(zero, 0)])
+      scaled.store(values.cast(element) * scores.scale, [.at(row), .span(zero, 0)])
     }
     if isTurned {
       scoreTurned(i, start, count, scaled, products)
@@ -242,20 +242,15 @@ private struct DecodeProgram {
     func load(_ strip: Strip) -> Tile { products.load([.at(row), strip.index(0)], shape: [strip.count]) }
     let maximum = partial(.maximum)
     let largest = maximum.finish(maximum.adding(span, to: maximum.start()) { load($0) })
-    let shift = finite(largest)
+    let shift = scores.shift(largest)
     let total = partial(.sum)
     let sum = total.adding(span, to: total.start()) { strip in
-      let term = (load(strip) - shift).expOfNonPositive
+      let term = scores.exponential(load(strip) - shift)
       products.store(term, [.at(row), strip.index(0)])
       return term
     }
     statistics.store(largest, outer + [.at(zero), .at(row)])
     statistics.store(total.finish(sum), outer + [.at(b.index(1)), .at(row)])
-  }
-
-  /// 0 for −∞, which is the largest score where nothing is seen: −∞ − −∞ would not be a number.
-  private func finite(_ largest: Tile) -> Tile {
-    largest.equal(b.constant(.float(-.infinity), element)).select(b.constant(0, element), largest)
   }
 
   // MARK: Joining
@@ -270,16 +265,15 @@ private struct DecodeProgram {
     let largest = b.loop(to: pieces, carrying: [b.constant(.float(-.infinity), element)]) { piece, largest in
       [largest[0].larger(statistic(piece, 0))]
     }[0]
-    let shift = finite(largest)
+    let shift = scores.shift(largest)
     let sums = b.loop(to: pieces, carrying: [b.constant(0, element), b.constant(0, element, [valueDepth])]) {
       piece, sums in
-      let factor = (statistic(piece, 0) - shift).expOfNonPositive
+      let factor = scores.exponential(statistic(piece, 0) - shift)
       let values = partial.load([.at(batch), .at(keyHead), .at(piece), .at(row), .span(zero, 0)], shape: [valueDepth])
       return [factor.fma(statistic(piece, 1), sums[0]), values.fma(factor, sums[1])]
     }
-    let none = b.constant(0, element)
-    let factor = sums[0].equal(none).select(none, sums[0].unary(.reciprocal))
     y.store(
-      (sums[1] * factor).cast(w.output.element), [.at(batch), .at(head), .at(b.index(query)), .span(zero, 0)])
+      (sums[1] * scores.inverse(sums[0])).cast(w.output.element),
+      [.at(batch), .at(head), .at(b.index(query)), .span(zero, 0)])
   }
 }

@@ -29,11 +29,15 @@ struct FlashAttention: KernelTemplate {
     return RegisterTile.choices(on: machine).filter { $0.rows <= max(1, queries) } + [preferred(w, machine)]
   }
 
-  /// Of many registers eight rows of three vectors, which a block of scores stays in while it is made weights. Few queries make
-  /// low tiles, which are wide instead to keep as many sums going.
+  /// Of many registers eight rows of three vectors, which a block of scores stays in while it is made weights; or six of four, where
+  /// three would leave one vector of the values' depth, in which loads outnumber products. Few queries make low tiles, which are
+  /// wide instead to keep as many sums going.
   private static func preferred(_ w: AttentionWorkload, _ machine: Machine) -> RegisterTile {
+    let depth = machine.wholeVectors(w.v.shape[3].constant!) / machine.lanes
+    let wide = depth > 1 && depth % 3 == 1 ? (rows: 6, vectors: 4) : (rows: 8, vectors: 3)
     let best =
-      machine.vectorRegisters > 16 ? RegisterTile(rows: 8, columns: 3 * machine.lanes) : .best(on: machine)
+      machine.vectorRegisters > 16
+      ? RegisterTile(rows: wide.rows, columns: wide.vectors * machine.lanes) : .best(on: machine)
     guard let queries = w.q.shape[2].constant, queries < best.rows else { return best }
     let rows = max(1, queries)
     let vectors = max(2, min(6, (machine.vectorRegisters - 2) / (rows + 1)))

@@ -122,6 +122,7 @@ struct FlashProgram {
   /// `nr` rows of k, `[key, depth]`, as columns `[depth, key]`. What stands past the last key is never seen.
   private func packKeys(_ batch: Tile, _ head: Tile, _ panel: Tile, to panels: KeyPanels) {
     let rows = (b.iota([nr], dimension: 0) + panel * nr).minimum(keys - 1)
+    fetchNext(k, batch, head, panel)
     forDepth { start, width in
       let block = k.load([.at(batch), .at(head), .gather(rows, 0), .span(start, 1)], shape: [nr, width]).cast(element)
       panels.keys.store(block.transpose([1, 0]), panels.place + [.at(panel), .span(start, 0), .span(zero, 1)])
@@ -132,6 +133,7 @@ struct FlashProgram {
   /// columns of them as they are would use few of the cache's sets.
   private func packValues(_ batch: Tile, _ head: Tile, _ block: Tile, to panels: KeyPanels) {
     guard let valueDepth = w.v.shape[3].constant else { preconditionFailure("a known depth") }
+    fetchNext(v, batch, head, block)
     b.loop(from: block * nr, to: (block * nr + nr).minimum(keys)) { key in
       for panel in 0..<valuePanels {
         let start = panel * nr
@@ -140,6 +142,14 @@ struct FlashProgram {
           [.at(batch), .at(head), .at(key), .span(b.index(start), 0)], shape: [nr], limits: [limit])
         panels.values.store(row.cast(element), panels.place + [.at(b.index(panel)), .at(key), .span(zero, 0)])
       }
+    }
+  }
+
+  /// Brings the rows of the next panel nearer: each is a stream of its own where heads lie side by side.
+  private func fetchNext(_ buffer: TileBuffer, _ batch: Tile, _ head: Tile, _ panel: Tile) {
+    let first = (panel + 1) * nr
+    b.loop(from: first, to: (first + nr).minimum(keys)) { key in
+      buffer.prefetch([batch, head, key], from: zero, count: buffer.type.shape[3].constant!)
     }
   }
 

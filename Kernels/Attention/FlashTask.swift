@@ -19,7 +19,6 @@ struct FlashTask {
   private let scores: TileBuffer
   /// Numbers of the queries of those few tiles.
   let perQuery: TileBuffer
-
   init(_ p: FlashProgram, batch: Tile, head: Tile, panels: KeyPanels, start: Tile) {
     (self.p, b) = (p, p.b)
     (self.batch, self.head, self.panels, self.start) = (batch, head, panels, start)
@@ -67,9 +66,9 @@ struct FlashTask {
     let place: [TileBuffer.Index] = [.at(slot), .span(zero, 0)]
     let span = span(keys(of: tile, from: zero))
     findLargest(slot: slot, span)
-    perQuery.store(shift(perQuery.load(place, shape: [p.mr])), place)
+    perQuery.store(p.scores.shift(perQuery.load(place, shape: [p.mr])), place)
     exponentiate(slot: slot, span) { row, sum in perQuery.store(sum, [.at(slot), .at(row)]) }
-    perQuery.store(inverse(perQuery.load(place, shape: [p.mr])), place)
+    perQuery.store(p.scores.inverse(perQuery.load(place, shape: [p.mr])), place)
   }
 
   /// Tiles `first ..< end` at a time.
@@ -97,12 +96,12 @@ struct FlashTask {
     p.forDepth { depth, width in
       let queries = p.q.load([.at(batch), .at(head), .gather(rows, 0), .span(depth, 1)], shape: [p.mr, width])
       packedQueries.store(
-        queries.cast(p.element) * b.constant(p.w.scale, p.element), [.at(place), .span(zero, 0), .span(depth, 1)])
+        queries.cast(p.element) * p.scores.scale, [.at(place), .span(zero, 0), .span(depth, 1)])
     }
   }
 
   /// Brings a query nearer, and the room for its results.
-  private func fetch(row: Tile) {
+  func fetch(row: Tile) {
     p.q.prefetch([batch, head, row], from: zero, count: p.depth)
     p.y.prefetch([batch, head, row], from: zero, count: p.w.v.shape[3].constant!)
   }
@@ -168,29 +167,24 @@ struct FlashTask {
     return keys % p.block == 0 ? p.block : nil
   }
 
-  private func partial(_ function: ReductionFunction) -> PartialReduction {
+  private func partial(_ function: ReductionFunction, rows: Int? = nil) -> PartialReduction {
     PartialReduction(
-      function: function, element: p.element, lanes: p.machine.lanes, vectors: min(4, p.block / p.machine.lanes), b: b,
-      ignoresNaN: function == .maximum)
+      function: function, element: p.element, lanes: p.machine.lanes,
+      vectors: max(1, min(4 / (rows ?? 1), p.block / p.machine.lanes)), b: b, ignoresNaN: function == .maximum,
+      rows: rows)
   }
 
   private func load(_ slot: Tile, _ row: Tile, _ strip: Strip) -> Tile {
     scores.load([.at(slot), .at(row), strip.index(0)], shape: [strip.count])
   }
 
-  /// Each row's largest score, to `perQuery`.
+  /// Each row's largest score, to `perQuery`. Rows side by side wait together for the last steps.
   func findLargest(slot: Tile, _ span: Span) {
-    b.loop(to: b.index(p.mr)) { row in
-      let joined = partial(.maximum)
-      perQuery.store(
-        joined.finish(joined.adding(span, to: joined.start()) { load(slot, row, $0) }), [.at(slot), .at(row)])
+    let joined = partial(.maximum, rows: p.mr)
+    let sums = joined.adding(span, to: joined.start()) { strip in
+      scores.load([.at(slot), .span(zero, 0), strip.index(1)], shape: [p.mr, strip.count])
     }
-  }
-
-  /// What is taken from scores of which `largest` is the largest; where nothing is seen, −∞ − −∞ would not be a number.
-  func shift(_ largest: Tile) -> Tile {
-    let hidden = b.constant(.float(-.infinity), p.element, largest.shape)
-    return largest.equal(hidden).select(b.constant(0, p.element, largest.shape), largest)
+    perQuery.store(joined.finish(sums), [.at(slot), .span(zero, 0)])
   }
 
   /// Exponentials of scores less what `perQuery` says.
@@ -200,18 +194,12 @@ struct FlashTask {
       let shift = perQuery.load([.at(slot), .at(row)], shape: [])
       let joined = partial(.sum)
       let sum = joined.adding(span, to: joined.start()) { strip in
-        let term = (load(slot, row, strip) - shift).expOfNonPositive
+        let term = p.scores.exponential(load(slot, row, strip) - shift)
         scores.store(term, [.at(slot), .at(row), strip.index(0)])
         return term
       }
       take(row, joined.finish(sum))
     }
-  }
-
-  /// 1 / sum, or 0 where nothing is seen.
-  func inverse(_ sums: Tile) -> Tile {
-    let none = b.constant(0, p.element, sums.shape)
-    return sums.equal(none).select(none, sums.unary(.reciprocal))
   }
 
   // MARK: Values

@@ -45,6 +45,7 @@ struct RunningSoftmax {
 
   /// Packs a tile's queries; nothing has been seen yet.
   private func begin(_ tile: Tile) {
+    b.loop(from: (tile + 1) * p.mr, to: (tile + 2) * p.mr) { task.fetch(row: task.start + $0) }
     task.packQueries(tile, place: tile)
     largest.store(b.constant(.float(-.infinity), p.element, [p.mr]), [.at(tile), .span(zero, 0)])
     sums.store(b.constant(0, p.element, [p.mr]), [.at(tile), .span(zero, 0)])
@@ -61,8 +62,8 @@ struct RunningSoftmax {
     let before = largest.load(place, shape: [p.mr])
     let now = before.larger(task.perQuery.load(slotPlace, shape: [p.mr]))
     largest.store(now, place)
-    let shift = task.shift(now)
-    let correction = (before - shift).expOfNonPositive
+    let shift = p.scores.shift(now)
+    let correction = p.scores.exponential(before - shift)
     sums.store(sums.load(place, shape: [p.mr]) * correction, place)
     task.perQuery.store(shift, slotPlace)
     task.exponentiate(slot: slot, span) { row, sum in
@@ -81,7 +82,7 @@ struct RunningSoftmax {
   }
 
   private func finish(_ tile: Tile) {
-    let factor = task.inverse(sums.load([.at(tile), .span(zero, 0)], shape: [p.mr, 1]))
+    let factor = p.scores.inverse(sums.load([.at(tile), .span(zero, 0)], shape: [p.mr, 1]))
     task.forValuePanels { panel, width, isWhole in
       let results = outputs.load([.at(tile), .at(panel), .span(zero, 0), .span(zero, 1)], shape: [p.mr, width])
       task.store(results * factor.broadcast(to: [p.mr, width]), tile, column: panel * p.nr, isWhole: isWhole)

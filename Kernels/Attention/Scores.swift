@@ -1,13 +1,40 @@
 import TensorTypes
 import TileIR
 
-/// What happens to tiles of scores between the two products: soft cap, mask, keys that are not seen.
+/// What happens to tiles of scores between the two products: soft cap, mask, keys that are not seen, exponentials.
+///
+/// Scores are logarithms to base 2, so that exponentials have no logarithm to divide by, except where a mask is added to them: a
+/// number as large as there are, as masks have, would be no number when it was scaled.
 struct Scores {
   let w: AttentionWorkload
   let b: TileBuilder
   let mask: TileBuffer?
   let element: ElementType
   let (queries, keys): (Tile, Tile)
+
+  private var isBinary: Bool { mask.map { $0.type.element == .bool } ?? true }
+  /// What a score of 1 is here: log₂ e.
+  private var unit: Double { isBinary ? 0x1.71547652b82fep0 : 1 }
+
+  /// What queries are multiplied by.
+  var scale: Tile { b.constant(w.scale * unit, element) }
+
+  /// What is to be taken from scores of which `largest` is the largest; where nothing is seen, −∞ − −∞ would not be a number.
+  func shift(_ largest: Tile) -> Tile {
+    let hidden = b.constant(.float(-.infinity), element, largest.shape)
+    return largest.equal(hidden).select(b.constant(0, element, largest.shape), largest)
+  }
+
+  /// Of a difference of scores, not positive.
+  func exponential(_ difference: Tile) -> Tile {
+    isBinary ? difference.exp2OfNonPositive : difference.expOfNonPositive
+  }
+
+  /// 1 / sum of exponentials, or 0 where nothing is seen.
+  func inverse(_ sums: Tile) -> Tile {
+    let none = b.constant(0, element, sums.shape)
+    return sums.equal(none).select(none, sums.unary(.reciprocal))
+  }
 
   /// Where a tile of scores stands.
   struct Place {
@@ -46,7 +73,8 @@ struct Scores {
     var result = products
     let shape = products.shape
     if w.softcap != 0 {
-      let (cap, inverse) = (b.constant(w.softcap, element), b.constant(1 / w.softcap, element))
+      let most = w.softcap * unit
+      let (cap, inverse) = (b.constant(most, element), b.constant(1 / most, element))
       result = (result * inverse).unary(.tanh) * cap
     }
     let hidden = b.constant(.float(-.infinity), element, shape)

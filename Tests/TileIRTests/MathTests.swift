@@ -129,6 +129,27 @@ struct MathTests {
     #expect(MathEvaluator<Double>(1) { $0[0].expOfNonPositive }([-0.5, -710, -.infinity]).dropFirst() == [0, 0])
   }
 
+  /// Within two steps of 2^x where that is normal, 0 below; exact where it is a power of 2.
+  @Test func exp2OfNonPositive() {
+    let seed = UInt64.random(in: 0...UInt64.max)
+    var random = SplitMix(state: seed)
+    let smallest = Double(Float.leastNormalMagnitude)
+    let inputs: [Float] =
+      [0, -0.0, -1, -3, -125, -126, -126.4, -126.6, -127, -1e30, -.infinity, .nan]
+      + (0..<(1 << 17)).map { Float(-random.unit() * ($0 % 2 == 0 ? 1.5 : 130)) }
+    let outputs = MathEvaluator<Float>(1) { $0[0].exp2OfNonPositive }(inputs)
+    for (x, y) in zip(inputs, outputs) {
+      let reference = Glibc.exp2(Double(x))
+      let isClose = ulps(y, reference) <= 2 || (reference <= smallest && Double(y).magnitude <= smallest)
+      #expect(isClose, "\(x): \(y), not \(reference); seed \(seed)")
+      if x.rounded() == x, x >= -126 { #expect(Double(y) == reference) }
+      if x < -127 { #expect(y == 0) }
+    }
+    let wide = MathEvaluator<Double>(1) { $0[0].exp2OfNonPositive }([-0.5, -3, -1022.6, -Double.infinity])
+    #expect(ulps(wide[0], Glibc.exp2(-0.5)) <= 2)
+    #expect(Array(wide.dropFirst()) == [0.125, 0, 0])
+  }
+
   @Test func sineStaysWithinBoundsFarOut() {
     let inputs: [Float] = [1e7, -1e10, 1e20, -3e38, 16_777_216]
     for function in [UnaryFunction.sin, .cos] {

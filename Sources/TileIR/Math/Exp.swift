@@ -76,6 +76,22 @@ extension Tile {
     return reduced.r.expPolynomial * reduced.n.scale(element)
   }
 
+  /// 2^x for x ≤ 0, or NaN, as `expOfNonPositive` is e^x: what an attention takes of scores that are logarithms to base 2. Taking the
+  /// integer off is exact, and a weight need not be closer than the sums around it: 11 operations on f32, 6 of them where two
+  /// units multiply.
+  ///
+  /// Maximum error, f32: 2 ulp, or 2⁻¹²⁶; none where x is an integer.
+  public var exp2OfNonPositive: Tile {
+    let format = self.format
+    let lowest = filled(Double(-format.bias))
+    let x = less(lowest).select(lowest, self)
+    let shift = filled(format.roundingShift + Double(format.bias))
+    let shifted = x + shift
+    let r = x - (shifted - shift)
+    let power = r.polynomial([1] + table(MathCoefficients.exp2Rest32, MathCoefficients.exp2Rest64))
+    return power * shifted.bits.scale(element)
+  }
+
   /// e^x − 1, accurate around 0. The sign of zero is kept.
   ///
   /// `2ⁿ (e^r − 1) + (2ⁿ − 1)`, halved throughout so that n = 1024 (128) does not overflow.

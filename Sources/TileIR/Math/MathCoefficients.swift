@@ -11,6 +11,16 @@ enum MathCoefficients {
     0x1.0000000000005p-1, 0x1.5555555555539p-3, 0x1.5555555552262p-5, 0x1.1111111119112p-7, 0x1.6c16c17ef3ffep-10,
     0x1.a01a0174bd176p-13, 0x1.a019a720cd96dp-16, 0x1.71de887660c7ep-19, 0x1.28a23268b1e19p-22, 0x1.ae6b86315013bp-26,
   ]
+  /// (2ʳ − 1) / r on |r| ≤ ½; relative error 2^-23.4.
+  static let exp2Rest32: [Double] = [
+    0x1.62e42ap-1, 0x1.ebf9bap-3, 0x1.c6b61cp-5, 0x1.3ceb76p-7, 0x1.5c4be2p-10,
+  ]
+  /// (2ʳ − 1) / r on |r| ≤ ½; relative error 2^-58.0.
+  static let exp2Rest64: [Double] = [
+    0x1.62e42fefa39efp-1, 0x1.ebfbdff82c5a4p-3, 0x1.c6b08d7049fe6p-5, 0x1.3b2ab6fba0085p-7, 0x1.5d87fe78cdc4ep-10,
+    0x1.4309130ef94cap-13, 0x1.ffcbfba84a64cp-17, 0x1.62bfc7455f531p-20, 0x1.b5267e7fba448p-24, 0x1.e61bf13b7bbaap-28,
+    0x1.e79a9701d81a1p-32,
+  ]
   /// (log(1 + f) − f + f²/2) / f³ on [√½ − 1, √2 − 1]; relative error 2^-27.3.
   static let log1pRest32: [Double] = [
     0x1.555554p-2, -0x1.00022cp-2, 0x1.99a04ep-3, -0x1.5470fap-3, 0x1.22d084p-3, -0x1.0d8236p-3, 0x1.05ae9ep-3,
