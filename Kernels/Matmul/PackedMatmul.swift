@@ -43,6 +43,7 @@ struct PackedMatmul: KernelTemplate {
       ? SkinnyMatmul.tile(rows: m!, on: machine, isNarrow: w.isNarrow)
       : .fitting(
         rows: w.a.shape[1].estimate, columns: n, streams: m != nil && w.bIsConstant && !w.isNarrow,
+        rowDistance: w.a.strides[1].constant.map { $0 * w.a.element.byteCount },
         addresses: w.bIsConstant && !w.aIsConstant, on: machine)
     let panels = (n + tile.columns - 1) / tile.columns
     // A panel's piece takes half of the level-1 cache; with the many registers of AVX-512 a step of k lasts so long that
@@ -103,14 +104,13 @@ struct PackedMatmul: KernelTemplate {
         && w.a.shape[1].estimate >= 128
     // What is as wide as a panel lies like one.
     let isPanel = panels == 1 && w.b.strides[1].constant.map { $0 <= tile.columns } ?? false
-    // What lies in level 2 is there in time. A block that passes alone fetches the first half of a panel of few vectors: the hardware
-    // sees the rest coming, and as much again would push it out of level 1.
+    // What lies in level 2 is there in time. A block that passes alone fetches the first half of a panel: the hardware sees the rest
+    // coming, and as much again would push it out of level 1.
     let fetches = w.bIsConstant && bytes > machine.cacheBytes[1]
-    let fewest = tile.columns <= 2 * machine.lanes ? 2 : 1
     return [
       "mr": tile.rows, "nr": tile.columns, "mc": mc, "nc": nc, "kc": kc, "packA": packs ? 1 : 0, "unroll": 4,
       "prefetch": fetches
-        ? max(fewest, PanelPrefetch.blocks(passing: min(mc, w.a.shape[1].estimate / tile.rows))) : 0,
+        ? max(2, PanelPrefetch.blocks(passing: min(mc, w.a.shape[1].estimate / tile.rows))) : 0,
       "columnsInner": !w.bIsConstant && kc >= k && k <= 128 ? 1 : 0,
       "packB": !w.bIsConstant && w.b.strides[2] == 1 && (isPanel || w.a.shape[1].estimate <= 2 * tile.rows) ? 0 : 1,
       "skinnyPanels": SkinnyMatmul.panels(rows: m ?? 1, tile, panels, on: machine, isNarrow: w.isNarrow),

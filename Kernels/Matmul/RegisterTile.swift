@@ -29,18 +29,22 @@ public struct RegisterTile: Hashable, Sendable {
   /// The block that does a result of `rows` by `columns` soonest: one that it fills, of good ratio.
   /// - Parameter streams: b comes from memory and is used for these rows alone. Then a block that has all of them, if there is one, is what
   ///     keeps the memory busy; of more rows than caches have ways two blocks.
+  /// - Parameter rowDistance: bytes between rows of a, if that is known.
   /// - Parameter addresses: each row of a has an address of its own, of which a core holds no more than a dozen in registers.
   /// - Parameter parts: what is multiplied, if words.
   static func fitting(
-    rows: Int, columns: Int, streams: Bool, addresses: Bool, of parts: WordParts? = nil, on machine: Machine
+    rows: Int, columns: Int, streams: Bool, rowDistance: Int? = nil, addresses: Bool, of parts: WordParts? = nil,
+    on machine: Machine
   ) -> RegisterTile {
     let all = choices(on: machine)
     // Sixteen registers may all be taken, unless a product needs one until it is added.
     let spare = machine.vectorRegisters == 16 && machine.hasFMA && parts == nil ? 0 : 3
     let (most, best) = (16, best(on: machine))
     let half = RegisterTile(rows: (rows + 1) / 2, columns: best.columns)
-    let whole =
-      !streams ? [] : rows <= most ? all.filter { $0.rows == rows } : rows <= 2 * best.rows ? [half] : []
+    // Sets of the level-1 cache come again every 4 KiB; one has eight to twelve lines, of which b takes some.
+    let inSet = rowDistance.map { rows * greatestPowerOfTwo(dividing: $0, atMost: 4096) / 4096 } ?? 0
+    let isWhole = rows <= most && inSet <= 10
+    let whole = !streams ? [] : isWhole ? all.filter { $0.rows == rows } : rows <= 2 * best.rows ? [half] : []
     // More rows are more streams of a than the caches have ways; wide blocks need a few registers more.
     let others = all.filter { tile in
       let vectors = tile.columns / machine.lanes
