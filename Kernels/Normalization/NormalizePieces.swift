@@ -19,11 +19,7 @@ struct NormalizePieces: KernelTemplate {
   private static let smallestRow = 1 << 15
 
   func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
-    guard case .normalization(let w) = workload, w.x.element.isFloat else { return nil }
-    switch w.kind {
-    case .softmax, .logSoftmax: return nil
-    case .layer, .rms: break
-    }
+    guard case .normalization(let w) = workload, w.x.element.isFloat, !w.kind.isSoftmax else { return nil }
     let space = NormalizationSpace(w)
     let shape = space.elements.map { space.loops.shape[$0] }
     let length = shape.estimatedCount

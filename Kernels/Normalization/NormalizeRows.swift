@@ -22,15 +22,19 @@ struct NormalizeRows: KernelTemplate {
     return KnobSpace([("vectors", [1, 2, 4, 8]), ("prefetch", [0, 1, 2, 4, 8]), ("rows", [1, 2, 4, 8])])
   }
 
-  /// Tensors that a core's cache holds are taken to be there.
+  /// Tensors that a core's cache holds are taken to be there. A row of softmax fetches the one after next where it is over before
+  /// memory has brought the next.
   func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
     guard case .normalization(let w) = workload else { preconditionFailure("a normalization") }
+    let space = NormalizationSpace(w)
     let bytes = w.x.shape.estimatedCount * w.x.element.byteCount
-    let rows = rowsSideBySide(NormalizationSpace(w), machine)
+    let row = space.loops.shape[space.elements].estimatedCount * w.x.element.byteCount
+    let rows = rowsSideBySide(space, machine)
     let vectors = w.x.element == .float64 ? 2 : 4
+    let ahead = w.kind.isSoftmax && rows == 1 && row <= 6144 ? 2 : 1
     return [
       "vectors": rows == 1 ? vectors : max(1, min(vectors, machine.vectorRegisters / 4 / rows)),
-      "prefetch": bytes > machine.cacheBytes[1] ? 1 : 0, "rows": rows,
+      "prefetch": bytes > machine.cacheBytes[1] ? ahead : 0, "rows": rows,
     ]
   }
 
@@ -50,6 +54,16 @@ struct NormalizeRows: KernelTemplate {
   func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
     guard case .normalization(let w) = workload else { preconditionFailure("a normalization") }
     return RowsProgram(NormalizationSpace(w), knobs, machine).build()
+  }
+}
+
+extension NormalizationWorkload.Kind {
+  /// Softmax or its logarithm.
+  var isSoftmax: Bool {
+    switch self {
+    case .softmax, .logSoftmax: true
+    case .layer, .rms: false
+    }
   }
 }
 
@@ -117,7 +131,7 @@ private struct RowsProgram {
 
   func build() -> TileProgram {
     let shape = space.loops.shape
-    let work = shape[elements].estimatedCount * (isSoftmax ? 8 : 2)
+    let work = shape[elements].estimatedCount * (space.w.kind.isSoftmax ? 8 : 2)
     var extents = space.rows.map { b.size(shape[$0]) }
     let (count, all) = (extents.last!, shape[space.rows.upperBound - 1])
     if sideBySide > 1 { extents[extents.count - 1] = count.ceilDivided(by: sideBySide) }
@@ -140,13 +154,6 @@ private struct RowsProgram {
     case .logSoftmax: softmax(rows, isLogarithm: true)
     case .layer(let epsilon): standardize(rows, epsilon, subtractsMean: true)
     case .rms(let epsilon): standardize(rows, epsilon, subtractsMean: false)
-    }
-  }
-
-  private var isSoftmax: Bool {
-    switch space.w.kind {
-    case .softmax, .logSoftmax: true
-    case .layer, .rms: false
     }
   }
 
