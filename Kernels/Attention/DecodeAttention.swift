@@ -218,16 +218,14 @@ private struct DecodeProgram {
 
   /// Keys from `first` on; what stands past the last key is never seen.
   private func turn(_ i: [Tile], _ first: Tile, to turned: TileBuffer) {
-    func turn(_ d: Tile, _ depth: Int) {
+    b.strips(b.span(Dim(depth)), lanes: lanes, vectors: 1) { strip in
       for vector in 0..<keyVectors {
         let rows = (b.iota([lanes], dimension: 0) + (first + vector * lanes)).minimum(keys - 1)
-        let block = k.load([.at(i[0]), .at(i[1]), .gather(rows, 0), .span(d, 1)], shape: [lanes, depth]).cast(element)
-        turned.store(block.transpose([1, 0]), [.span(d, 0), .span(b.index(vector * lanes), 1)])
+        let block = k.load([.at(i[0]), .at(i[1]), .gather(rows, 0), strip.index(1)], shape: [lanes, strip.count])
+        turned.store(
+          block.cast(element).transpose([1, 0]), [strip.index(0), .span(b.index(vector * lanes), 1)])
       }
     }
-    let whole = depth / lanes * lanes
-    if whole > 0 { b.loop(to: b.index(whole), step: lanes) { turn($0, lanes) } }
-    if whole < depth { turn(b.index(whole), depth - whole) }
   }
 
   /// Makes exponentials of a row's scores; notes the largest score and their sum.

@@ -123,9 +123,10 @@ struct FlashProgram {
   private func packKeys(_ batch: Tile, _ head: Tile, _ panel: Tile, to panels: KeyPanels) {
     let rows = (b.iota([nr], dimension: 0) + panel * nr).minimum(keys - 1)
     fetchNext(k, batch, head, panel)
-    forDepth { start, width in
-      let block = k.load([.at(batch), .at(head), .gather(rows, 0), .span(start, 1)], shape: [nr, width]).cast(element)
-      panels.keys.store(block.transpose([1, 0]), panels.place + [.at(panel), .span(start, 0), .span(zero, 1)])
+    b.strips(b.span(Dim(depth)), lanes: machine.lanes, vectors: 1) { strip in
+      let block = k.load([.at(batch), .at(head), .gather(rows, 0), strip.index(1)], shape: [nr, strip.count])
+      panels.keys.store(
+        block.cast(element).transpose([1, 0]), panels.place + [.at(panel), strip.index(0), .span(zero, 1)])
     }
   }
 
@@ -151,14 +152,6 @@ struct FlashProgram {
     b.loop(from: first, to: (first + nr).minimum(keys)) { key in
       buffer.prefetch([batch, head, key], from: zero, count: buffer.type.shape[3].constant!)
     }
-  }
-
-  /// Cuts the depth into vectors and what is left.
-  func forDepth(_ body: (Tile, Int) -> Void) {
-    let lanes = machine.lanes
-    let whole = depth / lanes * lanes
-    if whole > 0 { b.loop(to: b.index(whole), step: lanes) { body($0, lanes) } }
-    if whole < depth { body(b.index(whole), depth - whole) }
   }
 }
 

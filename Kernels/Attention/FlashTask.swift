@@ -93,10 +93,10 @@ struct FlashTask {
   func packQueries(_ tile: Tile, place: Tile) {
     // Rows past the end stand at the last one.
     let rows = (b.iota([p.mr], dimension: 0) + (start + tile * p.mr)).minimum(p.queries - 1)
-    p.forDepth { depth, width in
-      let queries = p.q.load([.at(batch), .at(head), .gather(rows, 0), .span(depth, 1)], shape: [p.mr, width])
+    b.strips(b.span(Dim(p.depth)), lanes: p.machine.lanes, vectors: 1) { strip in
+      let queries = p.q.load([.at(batch), .at(head), .gather(rows, 0), strip.index(1)], shape: [p.mr, strip.count])
       packedQueries.store(
-        queries.cast(p.element) * p.scores.scale, [.at(place), .span(zero, 0), .span(depth, 1)])
+        queries.cast(p.element) * p.scores.scale, [.at(place), .span(zero, 0), strip.index(1)])
     }
   }
 

@@ -124,7 +124,7 @@ struct WinogradProgram {
     let (high, wide) = shape.spacing
     let firstChannel = group * channels
     let isInside = (0..<3).map { zero.lessEqual(start[$0]).and((start[$0] + extents[$0]).lessEqual(sizes[$0])) }
-      .reduce(b.index(w.x.strides[4] == 1 ? 0 : 1).equal(zero)) { $0.and($1) }
+      .reduce(b.index(w.isChannelsInnermost ? 0 : 1).equal(zero)) { $0.and($1) }
     b.when(isInside) {
       transformInput(row: row, to: to) { piece, i, j, step, length, limit in
         let numbers = x.load(

@@ -163,7 +163,7 @@ struct MatmulProgram {
         // Of the next block's sums a line a row.
         for r in 0..<mr { partial.prefetch([blockColumn, blockRow + 1, b.index(r), zeroIndex]) }
       }
-      let rows = rowIndices(i)
+      let rows = w.rowIndices(mr, from: i, of: m, in: b)
       let prefetch =
         w.bIsConstant && !w.isNarrow
         ? PanelPrefetch.following(
@@ -202,13 +202,6 @@ struct MatmulProgram {
 
   /// Whether a task copies its part of b to panels: where columns do not lie side by side, or enough rows use it.
   private var packsB: Bool { !w.bIsConstant && (knobs["packB"] == 1 || w.b.strides[2] != 1) }
-
-  /// The block's rows in a, those past the end standing at the last row.
-  private func rowIndices(_ i: Tile) -> Tile {
-    let rows = b.iota([mr], dimension: 0) + i
-    if let size = w.a.shape[1].constant, size % mr == 0 { return rows }
-    return rows.minimum(m - 1)
-  }
 
   /// a's block, `[mr rows][k]` as it is, to `[k][packedRows]`.
   private func pack(_ batch: Tile, _ row: Tile, _ rowEnd: Tile, _ start: Tile, _ count: Tile, _ packed: TileBuffer) {

@@ -50,3 +50,13 @@ struct MatmulResults {
     }
   }
 }
+
+extension MatmulWorkload {
+  /// `count` rows of a from one on; those past the end stand at the last row.
+  /// - Precondition: `first` is a multiple of `count`.
+  func rowIndices(_ count: Int, from first: Tile, of m: Tile, in b: TileBuilder) -> Tile {
+    let rows = b.iota([count], dimension: 0) + first
+    if let size = a.shape[1].constant, size % count == 0 { return rows }
+    return rows.minimum(m - 1)
+  }
+}

@@ -83,10 +83,7 @@ private struct ThinProgram {
 
   /// `[rows, columns]`
   private func sum(_ batch: Tile, _ row: Tile, _ m: Tile) -> Tile {
-    // Rows past the end stand at the last one.
-    let those = b.iota([rows], dimension: 0) + row
-    let isWhole = w.a.shape[1].constant.map { $0 % rows == 0 } ?? false
-    let places = isWhole ? those : those.minimum(m - 1)
+    let places = w.rowIndices(rows, from: row, of: m, in: b)
     let sums = b.addingInnerProducts(
       to: b.constant(0, .float32, [rows, columns, lanes]), depth: depth, unroll: unroll
     ) { step, limit in
