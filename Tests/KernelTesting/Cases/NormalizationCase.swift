@@ -77,7 +77,10 @@ public struct NormalizationCase: Sendable {
     let tolerance = 16 * 0x1p-24 * (16 + Double(count) / 8)
     // What is taken away and what it is taken from, of this size, are each rounded a few times; the difference is then
     // divided, by as little as √ε where a row's elements are nearly one number, and multiplied by a scale up to 2.
-    let rounding = 2 * 4 * 0x1p-24 * (2 + abs(offset))
+    // A mean is a sum of numbers of its size, in a chain of a lane: the i-th addition rounds i means, all of them √n / 3 of a rounding of
+    // the mean where they are independent; six times that.
+    let chain = Double(count) / (x.strides.last == 1 ? 8 : 1)
+    let rounding = 2 * 0x1p-24 * (4 * (2 + abs(offset)) + 2 * chain.squareRoot() * abs(offset))
     let workload = Workload.normalization(NormalizationWorkload(kind: kind, x: x, rowRank: rowRank, epilogue: epilogue))
     let (known, rowRank) = (statistics, rowRank)
     return KernelCase(workload, sizes: sizes, inputs: inputs) { index in
