@@ -33,11 +33,11 @@ struct FlashAttention: KernelTemplate {
   /// three would leave one vector of the values' depth, in which loads outnumber products. Few queries make low tiles, which are
   /// wide instead to keep as many sums going.
   private static func preferred(_ w: AttentionWorkload, _ machine: Machine) -> RegisterTile {
-    let depth = machine.wholeVectors(w.v.shape[3].constant!) / machine.lanes
-    let wide = depth > 1 && depth % 3 == 1 ? (rows: 6, vectors: 4) : (rows: 8, vectors: 3)
-    let best =
-      machine.vectorRegisters > 16
-      ? RegisterTile(rows: wide.rows, columns: wide.vectors * machine.lanes) : .best(on: machine)
+    let depth = machine.vectors(for: w.v.shape[3].constant!)
+    let wide =
+      depth > 1 && depth % 3 == 1
+      ? RegisterTile(rows: 6, columns: 4 * machine.lanes) : RegisterTile(rows: 8, columns: 3 * machine.lanes)
+    let best = machine.vectorRegisters > 16 ? wide : .best(on: machine)
     guard let queries = w.q.shape[2].constant, queries < best.rows else { return best }
     let rows = max(1, queries)
     let vectors = max(2, min(6, (machine.vectorRegisters - 2) / (rows + 1)))

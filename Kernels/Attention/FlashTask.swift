@@ -19,6 +19,7 @@ struct FlashTask {
   private let scores: TileBuffer
   /// Numbers of the queries of those few tiles.
   let perQuery: TileBuffer
+
   init(_ p: FlashProgram, batch: Tile, head: Tile, panels: KeyPanels, start: Tile) {
     (self.p, b) = (p, p.b)
     (self.batch, self.head, self.panels, self.start) = (batch, head, panels, start)

@@ -3,8 +3,8 @@ import TileIR
 
 /// What happens to tiles of scores between the two products: soft cap, mask, keys that are not seen, exponentials.
 ///
-/// Scores are logarithms to base 2, so that exponentials have no logarithm to divide by, except where a mask is added to them: a
-/// number as large as there are, as masks have, would be no number when it was scaled.
+/// Scores are logarithms to base 2, whose exponentials cost less, except where a mask is added to them: the lowest finite number, which
+/// masks have, would become −∞ when it was scaled.
 struct Scores {
   let w: AttentionWorkload
   let b: TileBuilder

@@ -173,6 +173,11 @@ private struct RowsProgram {
     }
 
     func limits(_ strip: Strip) -> [Tile?] { leading.map { _ in nil } + [strip.limit] }
+
+    /// A number for each row beside what a tile holds of it.
+    func spread(_ value: Tile, over tile: Tile) -> Tile {
+      count.map { value.reshape([$0, 1]).broadcast(to: tile.shape) } ?? value
+    }
   }
 
   private var outerElements: [Tile] { elements.dropLast().map { b.size(space.loops.shape[$0]) } }
@@ -180,11 +185,6 @@ private struct RowsProgram {
 
   private func load(_ rows: Rows, _ outer: [Tile], _ strip: Strip) -> Tile {
     x.load(rows.indices(outer, strip), shape: rows.leading + [strip.count], limits: rows.limits(strip)).cast(element)
-  }
-
-  /// A number for each row beside what a tile holds of it.
-  private func spread(_ value: Tile, over tile: Tile, _ rows: Rows) -> Tile {
-    rows.count.map { value.reshape([$0, 1]).broadcast(to: tile.shape) } ?? value
   }
 
   private func reduce(_ function: ReductionFunction, _ rows: Rows, _ value: ([Tile], Strip) -> Tile) -> Tile {
@@ -214,15 +214,17 @@ private struct RowsProgram {
     fetch(x, ahead, rows, outer, strip)
   }
 
-  private func fetch(_ buffer: TileBuffer, _ ahead: Int, _ rows: Rows, _ outer: [Tile], _ strip: Strip) {
-    guard self.ahead > 0, let last = rows.first.last else { return }
+  /// - Parameter groups: how many before its own.
+  private func fetch(_ buffer: TileBuffer, _ groups: Int, _ rows: Rows, _ outer: [Tile], _ strip: Strip) {
+    guard ahead > 0 else { return }
     func row(_ place: Int) -> Tile {
-      if place == 0 { return last }
+      let first = rows.first.last!
+      if place == 0 { return first }
       let size = b.size(space.loops.shape[space.rows.upperBound - 1])
-      return (last + place).minimum(size - 1)
+      return (first + place).minimum(size - 1)
     }
     let count = rows.count ?? 1
-    for place in ahead * count..<(ahead + 1) * count {
+    for place in groups * count..<(groups + 1) * count {
       buffer.prefetch(rows.first.dropLast() + [row(place)] + outer, from: strip.start, count: strip.count)
     }
   }
@@ -238,7 +240,7 @@ private struct RowsProgram {
     /// x − max x.
     func below(_ outer: [Tile], _ strip: Strip) -> Tile {
       let value = load(rows, outer, strip)
-      return value - spread(largest, over: value, rows)
+      return value - rows.spread(largest, over: value)
     }
     if isLogarithm {
       let sum = reduce(.sum, rows) { outer, strip in
@@ -249,7 +251,7 @@ private struct RowsProgram {
       let shift = largest + sum.unary(.log)
       forStrips { outer, strip in
         let value = load(rows, outer, strip)
-        store(value - spread(shift, over: value, rows), rows, outer, strip)
+        store(value - rows.spread(shift, over: value), rows, outer, strip)
       }
       return
     }
@@ -269,7 +271,7 @@ private struct RowsProgram {
     forStrips { outer, strip in
       let term = terms.load(
         indices(outer, strip), shape: rows.leading + [strip.count], limits: rows.limits(strip))
-      store(term * spread(factor, over: term, rows), rows, outer, strip)
+      store(term * rows.spread(factor, over: term), rows, outer, strip)
     }
   }
 
@@ -278,7 +280,7 @@ private struct RowsProgram {
     let mean = subtractsMean ? reduce(.sum, rows) { load(rows, $0, $1) } / count : nil
     func centred(_ outer: [Tile], _ strip: Strip) -> Tile {
       let value = load(rows, outer, strip)
-      return mean.map { value - spread($0, over: value, rows) } ?? value
+      return mean.map { value - rows.spread($0, over: value) } ?? value
     }
     let squares = reduce(.sum, rows) { outer, strip in
       fetchResults(rows, outer, strip)
@@ -289,7 +291,7 @@ private struct RowsProgram {
     forStrips { outer, strip in
       fetchNext(rows, outer, strip)
       let value = centred(outer, strip)
-      store(value * spread(factor, over: value, rows), rows, outer, strip)
+      store(value * rows.spread(factor, over: value), rows, outer, strip)
     }
   }
 }

@@ -38,6 +38,7 @@ extension Machine {
     let tasks = sizes(columns, width).flatMap { width in sizes(rows, height).map { Double(width * $0) } }
     return stretch(tasks.map { $0 / Double(rows * columns) })
   }
+
   /// `width`, or half of it again and again, where threads then wait so much less for the last task that it pays to pass by the rows
   /// once more: fifteen tasks take two threads as long as sixteen.
   /// - Parameters:

@@ -113,41 +113,45 @@ struct MathTests {
 
   /// As accurate as `exp` where that is normal, 0 below.
   @Test func expOfNonPositive() {
-    let seed = UInt64.random(in: 0...UInt64.max)
-    var random = SplitMix(state: seed)
-    let smallest = Double(Float.leastNormalMagnitude)
-    let inputs: [Float] =
-      [0, -0.0, -87.3, -87.67, -87.7, -88, -1e30, -.infinity, .nan]
-      + (0..<(1 << 17)).map { Float(-random.unit() * ($0 % 2 == 0 ? 1.5 : 95)) }
-    let outputs = MathEvaluator<Float>(1) { $0[0].expOfNonPositive }(inputs)
-    for (x, y) in zip(inputs, outputs) {
-      let reference = Glibc.exp(Double(x))
-      let isClose = ulps(y, reference) <= 0.95 || (reference <= smallest && Double(y).magnitude <= smallest)
-      #expect(isClose, "\(x): \(y), not \(reference); seed \(seed)")
-      if x < -88 { #expect(y == 0) }
+    check([0, -0.0, -87.3, -87.67, -87.7, -88, -1e30, -.infinity, .nan], down: 95, Glibc.exp, within: 0.95) {
+      $0.expOfNonPositive
+    } exactly: { x in
+      x < -88 ? 0 : nil
     }
     #expect(MathEvaluator<Double>(1) { $0[0].expOfNonPositive }([-0.5, -710, -.infinity]).dropFirst() == [0, 0])
   }
 
   /// Within two steps of 2^x where that is normal, 0 below; exact where it is a power of 2.
   @Test func exp2OfNonPositive() {
-    let seed = UInt64.random(in: 0...UInt64.max)
-    var random = SplitMix(state: seed)
-    let smallest = Double(Float.leastNormalMagnitude)
-    let inputs: [Float] =
-      [0, -0.0, -1, -3, -125, -126, -126.4, -126.6, -127, -1e30, -.infinity, .nan]
-      + (0..<(1 << 17)).map { Float(-random.unit() * ($0 % 2 == 0 ? 1.5 : 130)) }
-    let outputs = MathEvaluator<Float>(1) { $0[0].exp2OfNonPositive }(inputs)
-    for (x, y) in zip(inputs, outputs) {
-      let reference = Glibc.exp2(Double(x))
-      let isClose = ulps(y, reference) <= 2 || (reference <= smallest && Double(y).magnitude <= smallest)
-      #expect(isClose, "\(x): \(y), not \(reference); seed \(seed)")
-      if x.rounded() == x, x >= -126 { #expect(Double(y) == reference) }
-      if x < -127 { #expect(y == 0) }
+    let inputs: [Float] = [0, -0.0, -1, -3, -125, -126, -126.4, -126.6, -127, -1e30, -.infinity, .nan]
+    check(inputs, down: 130, Glibc.exp2, within: 2) {
+      $0.exp2OfNonPositive
+    } exactly: { x in
+      x < -127 ? 0 : x.rounded() == x && x >= -126 ? Glibc.exp2(Double(x)) : nil
     }
     let wide = MathEvaluator<Double>(1) { $0[0].exp2OfNonPositive }([-0.5, -3, -1022.6, -Double.infinity])
     #expect(ulps(wide[0], Glibc.exp2(-0.5)) <= 2)
     #expect(Array(wide.dropFirst()) == [0.125, 0, 0])
+  }
+
+  /// An exponential of the inputs and of many fresh ones down to `-down`, beside `reference`; results under the smallest normal number
+  /// may be 0.
+  /// - Parameter exactly: what an input must give to the last bit, if anything.
+  private func check(
+    _ inputs: [Float], down: Double, _ reference: (Double) -> Double, within steps: Double,
+    _ function: @escaping (Tile) -> Tile, exactly: (Float) -> Double?
+  ) {
+    let seed = UInt64.random(in: 0...UInt64.max)
+    var random = SplitMix(state: seed)
+    let smallest = Double(Float.leastNormalMagnitude)
+    let inputs = inputs + (0..<(1 << 17)).map { Float(-random.unit() * ($0 % 2 == 0 ? 1.5 : down)) }
+    let outputs = MathEvaluator<Float>(1) { function($0[0]) }(inputs)
+    for (x, y) in zip(inputs, outputs) {
+      let wanted = reference(Double(x))
+      let isClose = ulps(y, wanted) <= steps || (wanted <= smallest && Double(y).magnitude <= smallest)
+      #expect(isClose, "\(x): \(y), not \(wanted); seed \(seed)")
+      if let exact = exactly(x) { #expect(Double(y) == exact, "\(x): \(y); seed \(seed)") }
+    }
   }
 
   @Test func sineStaysWithinBoundsFarOut() {
