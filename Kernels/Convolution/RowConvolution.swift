@@ -22,7 +22,8 @@ struct RowConvolution: KernelTemplate {
     else { return nil }
     let perGroup = w.outputsPerGroup
     return KnobSpace([
-      ("outputs", [1, 2, 3, 4, 6].filter { perGroup % $0 == 0 }), ("rows", [1, 2, 3, 4, 6]), ("vectors", [1, 2, 3, 4]),
+      ("outputs", [1, 2, 3, 4, 6].filter { perGroup % $0 == 0 }), ("rows", [1, 2, 3, 4, 5, 6, 7, 8]),
+      ("vectors", [1, 2, 3, 4]),
       ("tileH", [1, 2, 4, 6, 7, 8, 12, 14, 16, 24, 28, 32, 56]), ("tileW", [16, 32, 64, 128, 256, 512]),
     ]) { knobs in
       let sums = knobs["outputs"] * knobs["rows"] * knobs["vectors"]
@@ -51,8 +52,12 @@ struct RowConvolution: KernelTemplate {
       outputs > 1 && fitting > 4 && 4 * outputs + 5 <= machine.vectorRegisters
       && emptyPlaces(4) < emptyPlaces(mostVectors)
     let vectors = even ?? (four ? 4 : mostVectors)
-    let mostRows = outputs == 1 ? vectors > 2 ? 2 : 4 : max(1, min(2, sums / (outputs * vectors)))
-    let rows = height.map { h in (1...mostRows).last { h % $0 == 0 || $0 == 1 }! } ?? mostRows
+    let mostRows = outputs == 1 ? (vectors > 2 ? 2 : vectors == 2 ? 4 : 8) : max(1, min(2, sums / (outputs * vectors)))
+    // A sum waits four cycles for its next product, of which two begin in each; rows that are left over go one by one.
+    func cycles(_ rows: Int, of height: Int) -> Int {
+      height / rows * max(rows * outputs * vectors, 8) + height % rows * max(outputs * vectors, 8)
+    }
+    let rows = height.map { h in (1...mostRows).reversed().min { cycles($0, of: h) < cycles($1, of: h) }! } ?? mostRows
     let shape = rectangle(w, rows: rows, least: vectors * machine.lanes, height ?? 64, width, machine)
     return ["outputs": outputs, "rows": rows, "vectors": vectors, "tileH": shape.tileH, "tileW": shape.tileW]
   }
@@ -160,7 +165,7 @@ private struct RowConvolutionProgram {
     let size = w.epilogue.output.shape
     shape = PatchShape(
       w, tileH: min(knobs["tileH"], size[2].constant.map { max(1, $0) } ?? .max),
-      tileW: min(knobs["tileW"], size[3].constant.map { max(1, $0) } ?? .max))
+      tileW: TileBuilder.padded(min(knobs["tileW"], size[3].constant.map { max(1, $0) } ?? .max), lanes: lanes))
     perGroup = w.outputsPerGroup
     rowLength = machine.wholeVectors(shape.places + lanes)
     x = b.parameter("x", .input, w.x.buffer)
@@ -190,8 +195,8 @@ private struct RowConvolutionProgram {
   private func task(_ n: Tile, _ group: Tile, _ d: Tile, _ row: Tile, _ column: Tile) {
     let size = w.epilogue.output.shape
     let (h, v) = (row * shape.tileH, column * shape.tileW)
-    let isWhole = size[3].constant.map { $0 % shape.tileW == 0 } ?? false
-    let width = isWhole ? b.index(shape.tileW) : (b.size(size[3]) - v).minimum(b.index(shape.tileW))
+    let length = size[3].constant.flatMap { $0 <= shape.tileW ? $0 : $0 % shape.tileW == 0 ? shape.tileW : nil }
+    let width = length.map { b.index($0) } ?? (b.size(size[3]) - v).minimum(b.index(shape.tileW))
     let fits = size[2].constant.map { $0 % shape.tileH == 0 } ?? false
     let height = fits ? b.index(shape.tileH) : (b.size(size[2]) - h).minimum(b.index(shape.tileH))
     let patch = b.allocate(
@@ -201,7 +206,7 @@ private struct RowConvolutionProgram {
     let task = Task(
       n: n, group: group, d: d, h: h, v: v, height: height,
       columns: Span(
-        b.index(0), width, length: isWhole ? shape.tileW : nil,
+        b.index(0), width, length: length,
         multiple: size[3].constant.map { greatestPowerOfTwo(dividing: $0, atMost: lanes) } ?? 1), patch: patch)
     RowPatch(w: w, shape: shape, lanes: lanes, b: b, x: x).copy(
       to: patch, n: n, group: group, at: [d, h, v], height: height)
@@ -216,7 +221,7 @@ private struct RowConvolutionProgram {
   }
 
   private func strips(_ task: Task, _ output: Tile, _ row: Tile, _ rows: Int) {
-    b.strips(task.columns, lanes: lanes, vectors: vectors) { strip in
+    b.strips(task.columns, lanes: lanes, vectors: vectors, padded: true) { strip in
       let sum = sum(task, output, row, rows, strip)
       let (channel, h, v) = (task.group * perGroup + output, task.h + row, task.v + strip.start)
       if outputs == 1 {
@@ -266,7 +271,7 @@ private struct RowConvolutionProgram {
           [
             .at(plane), .span(start + th * w.dilations[1], 1, step: w.strides[1]),
             .at(b.index(offset % w.strides[2])), .span(strip.start + offset / w.strides[2], 2),
-          ], shape: [1, rows, strip.count], limits: [nil, nil, strip.limit])
+          ], shape: [1, rows, strip.count])
         sums = values.broadcast(to: sums.shape).fma(factors, sums)
       }
     }

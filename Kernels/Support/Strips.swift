@@ -45,7 +45,9 @@ extension TileBuilder {
 
   /// Cuts a span into strips of `vectors · lanes`, then of `lanes`, then what is left: of known length if the span
   /// has one, else with a limit.
-  func strips(_ span: Span, lanes: Int, vectors: Int, _ body: (Strip) -> Void) {
+  /// - Parameter padded: what is left of a known length has as many elements as `padded(_:lanes:)` says, with a limit: for arithmetic
+  ///     on what may be read past the span's end.
+  func strips(_ span: Span, lanes: Int, vectors: Int, padded: Bool = false, _ body: (Strip) -> Void) {
     let wide = vectors * lanes
     let (begin, end) = (span.begin, span.end)
     if let length = span.length {
@@ -55,7 +57,9 @@ extension TileBuilder {
       } else if whole > 0 {
         loop(from: begin, to: begin + whole, step: wide) { body(Strip(start: $0, count: wide, limit: nil)) }
       }
-      if whole < length { body(Strip(start: begin + whole, count: length - whole, limit: nil)) }
+      let left = length - whole
+      let count = padded ? TileBuilder.padded(left, lanes: lanes) : left
+      if left > 0 { body(Strip(start: begin + whole, count: count, limit: count > left ? index(left) : nil)) }
       return
     }
     var position = begin
@@ -68,6 +72,13 @@ extension TileBuilder {
     loop(from: position, to: whole, step: lanes) { body(Strip(start: $0, count: lanes, limit: nil)) }
     if span.multiple % lanes == 0 { return }
     when(whole.less(end)) { body(Strip(start: whole, count: lanes, limit: end - whole)) }
+  }
+
+  /// `count`, or as many as fill whole vectors where that takes fewer instructions: 14 elements take one for 16, or one each for 8, 4
+  /// and 2.
+  static func padded(_ count: Int, lanes: Int) -> Int {
+    let left = count % lanes
+    return left == left & -left ? count : count - left + lanes
   }
 
   /// Concurrent loops over `extents`, nested perfectly, so that all of them are shared out.
