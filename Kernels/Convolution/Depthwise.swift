@@ -3,8 +3,9 @@ import TileIR
 
 /// y[p, c] = epilogue(Σ over taps t of x[p·stride + t·dilation − pad, c] · w[t, c])
 ///
-/// Each channel by itself: vectors of channels, several positions of a row at a time, taps outermost so that a tap's
-/// weights are loaded once for all of them. Bound by loads, not by arithmetic.
+/// Each channel by itself: vectors of channels, several positions of a row at a time. A task copies the part of x under a rectangle of
+/// positions to local memory, one block of channels wide, with its border of zeros: then nothing is masked, a tap's vectors are one
+/// after the other, and positions side by side share those of a row of taps.
 struct Depthwise: KernelTemplate {
   let name = "convolution.depthwise"
 
@@ -12,14 +13,56 @@ struct Depthwise: KernelTemplate {
     guard case .convolution(let w) = workload, w.x.element == .float32, w.w.element == .float32 else { return nil }
     let shape = w.w.shape
     guard (1...3).contains(w.strides.count), shape[0] == Dim(w.groups), w.groups > 1, shape[shape.count - 1] == 1,
-      shape[shape.count - 2] == 1, w.x.strides.last == 1
+      shape[shape.count - 2] == 1, w.x.strides.last == 1, shape.allSatisfy({ $0.constant != nil })
     else { return nil }
-    return KnobSpace([("positions", [1, 2, 4, 6, 8]), ("vectors", [1, 2, 4])]) { knobs in
+    return KnobSpace([
+      ("positions", [1, 2, 3, 4, 6, 7, 8, 10, 12, 14]), ("vectors", [1, 2, 4]),
+      ("tileH", [1, 2, 3, 4, 6, 7, 8, 12, 14, 16, 24, 28, 32, 56]), ("tileW", [7, 8, 14, 16, 28, 32, 56, 64, 112]),
+    ]) { knobs in
       knobs["positions"] * knobs["vectors"] + knobs["vectors"] + 1 <= machine.vectorRegisters
     }
   }
 
-  func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs { ["positions": 4, "vectors": 2] }
+  /// Blocks of channels are two vectors wide: neighbouring lines of the cache. Eight sums and more hide that each waits for its products;
+  /// of the numbers of positions that leave room for them, the one that a row has fewest places over with.
+  func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
+    guard case .convolution(let given) = workload else { preconditionFailure("a convolution") }
+    let w = given.withThreeDimensions
+    let vectors = 2
+    let most = machine.vectorRegisters > 16 ? 8 : 4
+    let (height, width) = (w.epilogue.output.shape[2].constant ?? 64, max(1, w.epilogue.output.shape[3].constant ?? 64))
+    func cycles(_ positions: Int) -> Int { (width + positions - 1) / positions * max(positions * vectors, 8) }
+    let positions = (1...most).reversed().min { cycles($0) < cycles($1) }!
+    let shape = rectangle(w, height, width, positions: positions, vectors: vectors, machine)
+    return ["positions": positions, "vectors": vectors, "tileH": shape.tileH, "tileW": shape.tileW]
+  }
+
+  /// The rectangle that copies fewest elements for a position; what is copied to the level-2 cache, which has to be if taps are many,
+  /// takes twice as long.
+  private func rectangle(
+    _ w: ConvolutionWorkload, _ height: Int, _ width: Int, positions: Int, vectors: Int, _ machine: Machine
+  ) -> DepthwisePatch {
+    let others =
+      (w.epilogue.output.shape[0] * w.epilogue.output.shape[1]).estimate
+      * ((machine.vectors(for: w.groups) + vectors - 1) / vectors)
+    func shapes(_ bytes: Int) -> [DepthwisePatch] {
+      stride(from: positions, to: min(width, 128) + positions, by: positions).compactMap { tileW in
+        // At least eight tasks, so that two to four workers finish together.
+        let columns = others * ((width + tileW - 1) / tileW)
+        let most = max(1, height / max(1, min(height, (8 + columns - 1) / columns)))
+        let fits = (1...most).last {
+          DepthwisePatch(w, tileH: $0, tileW: tileW).elements * vectors * machine.vectorBytes <= bytes
+        }
+        return fits.map {
+          let parts = max(1, (height + $0 - 1) / $0)
+          return DepthwisePatch(w, tileH: max(1, (height + parts - 1) / parts), tileW: tileW)
+        }
+      }
+    }
+    let near = shapes(machine.cacheBytes[0] * 5 / 8).map { ($0, $0.copied) }
+    let far = shapes(machine.cacheBytes[1] / 4).map { ($0, 2 * $0.copied) }
+    return (near + far).min { $0.1 < $1.1 }?.0 ?? DepthwisePatch(w, tileH: 1, tileW: positions)
+  }
 
   /// The taps by channels, as one panel a vector block wide: `[1, ⌈C / width⌉, taps, width]`.
   func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?] {
@@ -32,11 +75,15 @@ struct Depthwise: KernelTemplate {
     return w.wIsConstant ? [] : [Self.weights(w, knobs, machine).packed]
   }
 
-  /// Bound by the load of a vector of x for each tap.
+  /// Products at two a cycle, most of the time; a load and a store for each vector of the patch.
   func estimate(for workload: Workload, knobs: Knobs, on machine: Machine) -> Double {
-    guard case .convolution(let w) = workload else { preconditionFailure("a convolution") }
-    let vectors = machine.vectors(for: w.groups)
-    return Double(w.positions * vectors * w.w.shape[1..<(w.w.rank - 2)].product.estimate)
+    guard case .convolution(let given) = workload else { preconditionFailure("a convolution") }
+    let w = given.withThreeDimensions
+    let vectors = machine.vectors(for: w.groups) * w.positions
+    let shape = DepthwisePatch(w, tileH: knobs["tileH"], tileW: knobs["tileW"])
+    let copied = shape.copied * Double(shape.strides.reduce(1, *) * vectors)
+    let isNear = shape.elements * knobs["vectors"] * machine.vectorBytes <= machine.cacheBytes[0] * 5 / 8
+    return Double(vectors * w.taps.reduce(1, *)) / 2 / 0.8 + (isNear ? 2 : 4) * copied
   }
 
   fileprivate static func weights(_ w: ConvolutionWorkload, _ knobs: Knobs, _ machine: Machine) -> WeightPacking {
@@ -52,10 +99,31 @@ struct Depthwise: KernelTemplate {
   }
 }
 
+/// The part of x under a rectangle of `tileH · tileW` output positions, of one channel.
+private struct DepthwisePatch {
+  let (tileH, tileW): (Int, Int)
+  /// Of h and w.
+  let strides: [Int]
+  let planes: Int
+  let (height, width): (Int, Int)
+
+  /// - Parameter w: with three space dimensions.
+  init(_ w: ConvolutionWorkload, tileH: Int, tileW: Int) {
+    (self.tileH, self.tileW, strides, planes) = (tileH, tileW, Array(w.strides[1...]), w.taps[0])
+    height = (tileH - 1) * w.strides[1] + (w.taps[1] - 1) * w.dilations[1] + 1
+    width = (tileW - 1) * w.strides[2] + (w.taps[2] - 1) * w.dilations[2] + 1
+  }
+
+  var elements: Int { planes * height * width }
+  /// How often an element is copied, where rectangles share the rows and columns at their borders.
+  var copied: Double { Double(elements) / Double(tileH * tileW * strides.reduce(1, *)) }
+}
+
 private struct DepthwiseProgram {
   let w: ConvolutionWorkload
   let positions: Int
   let width: Int
+  let shape: DepthwisePatch
   let b: TileBuilder
   let x: TileBuffer
   let packing: WeightPacking
@@ -63,15 +131,16 @@ private struct DepthwiseProgram {
   let weights: TileBuffer
   let operands: [TileBuffer]
   let y: TileBuffer
-  let channels: Int
-  let taps: [Int]
 
   init(_ given: ConvolutionWorkload, _ knobs: Knobs, _ machine: Machine) {
     w = given.withThreeDimensions
     positions = knobs["positions"]
     width = knobs["vectors"] * machine.lanes
-    channels = w.groups
-    taps = w.taps
+    let size = w.epilogue.output.shape
+    func tile(_ knob: String, _ size: Dim) -> Int { min(knobs[knob], size.constant.map { max(1, $0) } ?? .max) }
+    // Whole blocks of positions.
+    let columns = (tile("tileW", size[3]) + positions - 1) / positions * positions
+    shape = DepthwisePatch(w, tileH: tile("tileH", size[2]), tileW: columns)
     b = TileBuilder("depthwise")
     x = b.parameter("x", .input, w.x.buffer)
     packing = Depthwise.weights(given, knobs, machine)
@@ -81,69 +150,109 @@ private struct DepthwiseProgram {
     weights = w.wIsConstant ? source : b.parameter("panels", .scratch, panels)
   }
 
+  private var zero: Tile { b.index(0) }
+
+  /// Where a task stands: image, its rectangle's first output position, and its channels.
+  private struct Task {
+    var n, d, h, v, block: Tile
+    /// How many channels of the block there are, if not all.
+    var channelLimit: Tile?
+  }
+
   func build() -> TileProgram {
-    let shape = w.epilogue.output.shape
     if !w.wIsConstant { b.packPanels(source, to: weights, packing) }
-    b.loop(.parallel(grain: 1), to: b.size(shape[0])) { n in
-      b.loop(.parallel(grain: 1), to: b.size(shape[1])) { d in
-        b.loop(.parallel(grain: 2), to: b.size(shape[2])) { h in
-          b.loop(to: b.index(channels), step: width) { c in
-            b.loop(to: b.size(shape[3]), step: positions) { v in block(n, d, h, v, c) }
-          }
-        }
-      }
+    let size = w.epilogue.output.shape
+    let blocks = (w.groups + width - 1) / width
+    let extents = [
+      b.size(size[0]), b.size(size[1]), b.size(size[2]).ceilDivided(by: shape.tileH),
+      b.size(size[3]).ceilDivided(by: shape.tileW), b.index(blocks),
+    ]
+    let work = shape.tileH * shape.tileW * w.taps.reduce(width, *)
+    b.parallel(extents, grain: max(1, 65_536 / max(1, work))) { i in
+      let limit = w.groups % width == 0 ? nil : b.index(w.groups) - i[4] * width
+      run(Task(n: i[0], d: i[1], h: i[2] * shape.tileH, v: i[3] * shape.tileW, block: i[4], channelLimit: limit))
     }
     return b.finish()
   }
 
-  /// Some positions of a row, one block of channels.
-  private func block(_ n: Tile, _ d: Tile, _ h: Tile, _ v: Tile, _ c: Tile) {
-    let (zero, sizes) = (b.index(0), (1...3).map { b.size(w.x.shape[$0]) })
-    let start = [
-      d * w.strides[0] - w.padsBefore[0], h * w.strides[1] - w.padsBefore[1], v * w.strides[2] - w.padsBefore[2],
-    ]
-    let channelLimit: Tile? = channels % width == 0 ? nil : b.index(channels) - c
-    let columns = b.size(w.epilogue.output.shape[3])
+  private func run(_ task: Task) {
+    let size = w.epilogue.output.shape
+    let rows = (b.size(size[2]) - task.h).minimum(b.index(shape.tileH))
+    let columns = (b.size(size[3]) - task.v).minimum(b.index(shape.tileW))
+    let whole = columns / positions * positions
+    let isWhole = size[3].constant.map { $0 % positions == 0 && shape.tileW % positions == 0 } ?? false
+    let patch = b.allocate(
+      BufferType(.float32, [Dim(shape.planes), Dim(shape.height), Dim(shape.width), Dim(width)], space: .local))
+    copy(to: patch, task, rows: rows)
+    func block(_ row: Tile, _ column: Tile, limit: Tile?) {
+      store(sum(patch, task, row, column), task, row, column, limit: limit)
+    }
+    b.loop(to: rows) { row in
+      b.loop(to: whole, step: positions) { block(row, $0, limit: nil) }
+      if !isWhole { b.when(whole.less(columns)) { block(row, whole, limit: columns - whole) } }
+    }
+  }
 
-    let last = start[2] + ((positions - 1) * w.strides[2] + (taps[2] - 1) * w.dilations[2])
-    let isInside = zero.lessEqual(start[2]).and(last.less(sizes[2])).and((v + (positions - 1)).less(columns))
-    func sum(masked: Bool) -> Tile {
-      b.loop(to: b.index(taps.reduce(1, *)), carrying: [b.constant(0, .float32, [positions, width])]) { tap, carried in
-        let (line, tw) = (tap / taps[2], tap % taps[2])
-        let id = start[0] + line / taps[1] * w.dilations[0]
-        let ih = start[1] + line % taps[1] * w.dilations[1]
-        let weight = weights.load([.at(zero), .at(c / width), .at(tap), .span(zero, 0)], shape: [width]).reshape([
-          1, width,
-        ])
-        let rowIn = zero.lessEqual(id).and(id.less(sizes[0])).and(zero.lessEqual(ih)).and(ih.less(sizes[1]))
-        // In place of a row outside row 0 is read, and thrown away.
-        let (sd, sh) = (rowIn.select(id, zero), rowIn.select(ih, zero))
-        let iw = start[2] + tw * w.dilations[2]
-        let places = b.iota([positions], dimension: 0) * w.strides[2] + iw
-        var tile: Tile
-        if masked {
-          let clamped = places.maximum(zero).minimum(sizes[2] - 1)
-          tile = x.load(
-            [.at(n), .at(sd), .at(sh), .gather(clamped, 0), .span(c, 1)], shape: [positions, width],
-            limits: [nil, channelLimit])
-          let inside = zero.lessEqual(places).and(places.less(sizes[2])).reshape([positions, 1])
-          tile = inside.broadcast(to: [positions, width]).select(tile, b.constant(0, .float32, [positions, width]))
-        } else {
-          tile = x.load(
-            [.at(n), .at(sd), .at(sh), .span(iw, 0, step: w.strides[2]), .span(c, 1)], shape: [positions, width],
-            limits: [nil, channelLimit])
-        }
-        return [rowIn.select(tile, b.constant(0, .float32, [positions, width])).fma(weight, carried[0])]
-      }[0]
+  /// The place in x of a position's first tap.
+  private func corner(_ task: Task, _ row: Tile, _ column: Tile) -> [Tile] {
+    zip([task.d, task.h + row, task.v + column], zip(w.strides, w.padsBefore)).map { $0 * $1.0 - $1.1 }
+  }
+
+  /// Copies what `rows` rows of outputs need, zeros where that reaches over the image's border.
+  private func copy(to patch: TileBuffer, _ task: Task, rows: Tile) {
+    let corner = corner(task, zero, zero)
+    let sizes = (1...3).map { b.size(w.x.shape[$0]) }
+    let columns = b.index(shape.width)
+    let lower = (zero - corner[2]).maximum(zero).minimum(columns)
+    let upper = (sizes[2] - corner[2]).minimum(columns).maximum(lower)
+    let nothing = b.constant(0, .float32, [width])
+    let height = (rows - 1) * w.strides[1] + ((w.taps[1] - 1) * w.dilations[1] + 1)
+    b.nested([b.index(shape.planes), height]) { i in
+      let (d, h) = (corner[0] + i[0] * w.dilations[0], corner[1] + i[1])
+      let isInside = zero.lessEqual(d).and(d.less(sizes[0])).and(zero.lessEqual(h)).and(h.less(sizes[1]))
+      let (first, end) = (isInside.select(lower, columns), isInside.select(upper, columns))
+      func put(_ tile: Tile, _ column: Tile) {
+        patch.store(tile, [.at(i[0]), .at(i[1]), .at(column), .span(zero, 0)])
+      }
+      b.loop(to: first) { put(nothing, $0) }
+      b.loop(from: first, to: end) { column in
+        let channels = x.load(
+          [.at(task.n), .at(d), .at(h), .at(corner[2] + column), .span(task.block * width, 0)], shape: [width],
+          limits: [task.channelLimit])
+        put(channels, column)
+      }
+      b.loop(from: end, to: columns) { put(nothing, $0) }
     }
-    func store(_ tile: Tile, rowLimit: Tile?) {
-      let position = BlockPosition(rows: [.at(n), .at(d), .at(h), .span(v, 0)], column: c)
-      w.epilogue.store(tile, to: y, operands, at: position, rowLimit: rowLimit, columnLimit: channelLimit, in: b)
+  }
+
+  /// Sums of `positions · width` results, row by row of the taps. What is written out at once shares the loads of x.
+  private func sum(_ patch: TileBuffer, _ task: Task, _ row: Tile, _ column: Tile) -> Tile {
+    let lines = w.taps[0] * w.taps[1]
+    let nothing = b.constant(0, .float32, [positions, width])
+    func add(_ line: Tile, _ tap: Tile, _ sums: Tile) -> Tile {
+      let weight = weights.load(
+        [.at(zero), .at(task.block), .at(line * w.taps[2] + tap), .span(zero, 0)], shape: [width])
+      let values = patch.load(
+        [
+          .at(line / w.taps[1]), .at(row * w.strides[1] + line % w.taps[1] * w.dilations[1]),
+          .span(column * w.strides[2] + tap * w.dilations[2], 0, step: w.strides[2]), .span(zero, 1),
+        ], shape: [positions, width])
+      return values.fma(weight.reshape([1, width]), sums)
     }
-    b.when(isInside) {
-      store(sum(masked: false), rowLimit: nil)
-    } otherwise: {
-      store(sum(masked: true), rowLimit: columns - v)
+    func addLine(_ line: Tile, _ sums: Tile) -> Tile {
+      if w.taps[2] > 32 {
+        return b.loop(.unrolled(by: 4), to: b.index(w.taps[2]), carrying: [sums]) { [add(line, $0, $1[0])] }[0]
+      }
+      return (0..<w.taps[2]).reduce(sums) { add(line, b.index($1), $0) }
     }
+    if lines * w.taps[2] * positions <= 128 { return (0..<lines).reduce(nothing) { addLine(b.index($1), $0) } }
+    return b.loop(to: b.index(lines), carrying: [nothing]) { line, sums in [addLine(line, sums[0])] }[0]
+  }
+
+  private func store(_ sum: Tile, _ task: Task, _ row: Tile, _ column: Tile, limit: Tile?) {
+    let position = BlockPosition(
+      rows: [.at(task.n), .at(task.d), .at(task.h + row), .span(task.v + column, 0)], column: task.block * width)
+    w.epilogue.store(
+      sum, to: y, operands, at: position, rowLimit: limit, columnLimit: task.channelLimit, in: b)
   }
 }
