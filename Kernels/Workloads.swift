@@ -128,6 +128,35 @@ public struct ConvolutionWorkload: Hashable, Sendable, Codable {
   }
 
   public var operands: [View] { [x, w] + epilogue.operands }
+
+  /// With neighbouring dimensions of space made one, where windows have one tap along both, move by one and reach over no border, and
+  /// where they lie so: the longer rows of convolutions along time serve more kernels, and better.
+  public var withLongRows: ConvolutionWorkload {
+    var copy = self
+    for d in strides.indices.dropLast().reversed() {
+      let arePointwise = [d, d + 1].allSatisfy {
+        w.shape[1 + $0] == 1 && strides[$0] == 1 && padsBefore[$0] == 0
+          && x.shape[1 + $0] == epilogue.output.shape[1 + $0]
+      }
+      guard arePointwise, let joined = copy.joiningSpace(d) else { continue }
+      copy = joined
+    }
+    return copy
+  }
+
+  /// Dimensions of space d and d + 1 as one.
+  private func joiningSpace(_ d: Int) -> ConvolutionWorkload? {
+    func join(_ view: View) -> View? { view.collapsing((1 + d)..<(3 + d)) }
+    let operands = epilogue.operands.compactMap(join)
+    guard operands.count == epilogue.operands.count, let x = join(x), let w = join(w),
+      let output = join(epilogue.output)
+    else { return nil }
+    var copy = self
+    (copy.x, copy.w) = (x, w)
+    copy.epilogue = Epilogue(expression: epilogue.expression, operands: operands, output: output)
+    for list in [\ConvolutionWorkload.strides, \.dilations, \.padsBefore] { copy[keyPath: list].remove(at: d) }
+    return copy
+  }
 }
 
 /// `y = softmax(cap(scale · q·kᵀ) + mask) · v`, softmax over the keys; `cap(s) = softcap · tanh(s / softcap)`, or s if

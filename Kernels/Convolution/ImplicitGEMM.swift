@@ -95,7 +95,8 @@ struct ImplicitGEMM: KernelTemplate {
     let (channels, outputs) = (w.w.shape[w.w.rank - 2].constant!, w.w.shape[w.w.rank - 1].constant!)
     let columns = (outputs + knobs["nr"] - 1) / knobs["nr"] * knobs["nr"]
     let positions = Double(w.positions * w.groups)
-    let storing = w.epilogue.output.strides.last == 1 ? 0 : 4 * positions * Double(outputs)
+    let storing =
+      w.epilogue.output.strides.last == 1 ? 0 : ConvolutionWorkload.cyclesToScatter * positions * Double(outputs)
     let copying = 3 * positions * Double(w.strides.reduce(1, *) * channels) / Double(machine.lanes)
     let fetching = w.groups * columns * depth(w, machine) * 4
     return ConvolutionWorkload.cycles(products(positions, columns: columns, w, machine), fetching: fetching) + copying
@@ -152,6 +153,9 @@ extension ConvolutionWorkload {
     let fetching = Double(bytes) / 3
     return max(products, fetching) + min(products, fetching) / 3
   }
+
+  /// Of storing a result by itself.
+  static let cyclesToScatter = 4.0
 
   /// Whether products of narrow integers are summed in i32.
   var widens: Bool {

@@ -174,7 +174,7 @@ struct WinogradShape {
   }
 
   /// Cycles of one core: the products at their usual rate while the transformed weights come from memory once, the transforms by their
-  /// instructions.
+  /// instructions. Results that don't lie with channels last are stored one by one.
   func cycles(_ knobs: Knobs, on machine: Machine) -> Double {
     let (mr, nr, lanes) = (knobs["mr"], knobs["nr"], machine.lanes)
     let columns = (w.outputsPerGroup + nr - 1) / nr * nr
@@ -190,7 +190,10 @@ struct WinogradShape {
       multiplications, fetching: filters.h * filters.w * depth * columns * 4)
     let copied =
       Double(tiles * patchElements * passes) * (w.isChannelsInnermost ? edges : 1) * PatchCopy.cycles(w, on: machine)
-    return Double(w.groups) * (products + transforms + copied)
+    let storing =
+      w.epilogue.output.strides.last == 1
+      ? 0 : ConvolutionWorkload.cyclesToScatter * Double(w.positions * w.outputsPerGroup)
+    return Double(w.groups) * (products + transforms + copied + storing)
   }
 
   /// As many tiles at a time as the level-2 cache holds V and a pass of M of, but enough that a weight fetched from

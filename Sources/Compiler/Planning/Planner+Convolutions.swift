@@ -25,7 +25,7 @@ extension Planner {
     workload.x = readable.view
     let input = withChannelsInnermost(readable, where: workload, node)
     workload.x = input.view
-    emit(.convolution(workload), [input, w] + arranged.operands, output, origins: origins(node))
+    emit(.convolution(workload.withLongRows), [input, w] + arranged.operands, output, origins: origins(node))
   }
 
   /// With a channel a group there is no sum over channels to fill vectors with: they hold channels instead, which must
@@ -49,8 +49,8 @@ extension Planner {
     copied.x = View(x.view.element, x.view.shape)
     // Elements are turned around in registers.
     let copying = 1.5 * Double(x.view.shape.product.estimate)
-    guard let there = templates.cycles(for: .convolution(copied), on: machine),
-      let here = templates.cycles(for: .convolution(workload), on: machine), there + copying < here
+    guard let there = templates.cycles(for: .convolution(copied.withLongRows), on: machine),
+      let here = templates.cycles(for: .convolution(workload.withLongRows), on: machine), there + copying < here
     else { return x }
     return dense(x, origin: graph[node].origin)
   }
