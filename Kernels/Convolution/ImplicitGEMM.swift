@@ -58,10 +58,13 @@ struct ImplicitGEMM: KernelTemplate {
       while tileH > 1, machine.workers != 1, tasks() < machine.workers ?? 2 { tileH = (tileH + 1) / 2 }
       // Few tasks are of one size, and as many for each thread.
       if let workers = machine.workers, workers > 1, tasks() < 4 * workers {
-        var parts = (h + tileH - 1) / tileH
-        let others = tasks() / parts
-        while parts < h, parts * others % workers != 0 { parts += 1 }
-        tileH = (h + parts - 1) / parts
+        func even(_ tile: Int, of size: Int) -> Int {
+          var parts = (size + tile - 1) / tile
+          let others = tasks() / parts
+          while parts < size, parts * others % workers != 0 { parts += 1 }
+          return (size + parts - 1) / parts
+        }
+        if h > 1 { tileH = even(tileH, of: h) } else { tileW = even(tileW, of: width) }
       }
     }
     return [
