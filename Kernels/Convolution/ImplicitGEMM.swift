@@ -39,12 +39,13 @@ struct ImplicitGEMM: KernelTemplate {
       : .fitting(
         rows: w.positions, columns: outputs, streams: false, addresses: true, of: w.parts(on: machine), on: machine)
     var (tileH, tileW) = PatchRectangles.size(for: w, rows: tile.rows, on: machine)
-    let size = (h: w.epilogue.output.shape[2].constant, w: w.epilogue.output.shape[3].constant)
+    let size = (h: w.rowsOfSpacing.constant, w: w.epilogue.output.shape[3].constant)
     let panels = (outputs + tile.columns - 1) / tile.columns
     var nc = panels
     if let h = size.h, let width = size.w {
       func tasks() -> Int {
-        let rectangles = ((h + tileH - 1) / tileH) * ((width + tileW - 1) / tileW) * (w.x.shape[0].constant ?? 1)
+        let rectangles =
+          w.rowSpacing * ((h + tileH - 1) / tileH) * ((width + tileW - 1) / tileW) * (w.x.shape[0].constant ?? 1)
         return rectangles * w.groups * ((panels + nc - 1) / nc)
       }
       // Each task copies the patch, whose layout may have to be turned around.

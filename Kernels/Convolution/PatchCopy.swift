@@ -11,6 +11,8 @@ struct PatchCopy {
   let parts: WordParts?
   let patchHeight: Int
   let patchWidth: Int
+  /// How far apart rows of the patch lie in x.
+  var rowSpacing = 1
   let b: TileBuilder
   let x: TileBuffer
   private var channels: Int { w.channelsPerGroup }
@@ -24,7 +26,7 @@ struct PatchCopy {
   ///   - height, width: how many output rows and columns the rectangle has.
   func copy(to patch: TileBuffer, n: Tile, group: Tile, at position: [Tile], height: Tile, width: Tile) {
     let start = (0..<3).map { position[$0] * w.strides[$0] - w.padsBefore[$0] }
-    let rows = (height - 1) * w.strides[1] + ((taps[1] - 1) * w.dilations[1] + 1)
+    let rows = (height - 1) * w.strides[1] + ((taps[1] - 1) * w.dilations[1] / rowSpacing + 1)
     let columns = (width - 1) * w.strides[2] + ((taps[2] - 1) * w.dilations[2] + 1)
     let sizes = (1...3).map { b.size(w.x.shape[$0]) }
     let zero = b.index(0)
@@ -35,7 +37,7 @@ struct PatchCopy {
     b.loop(to: b.index(taps[0])) { td in
       let d = start[0] + td * w.dilations[0]
       b.loop(to: rows) { r in
-        let h = start[1] + r
+        let h = start[1] + (rowSpacing == 1 ? r : r * rowSpacing)
         let line = td * patchHeight + r
         let inside = zero.lessEqual(d).and(d.less(sizes[0])).and(zero.lessEqual(h)).and(h.less(sizes[1]))
         b.when(inside) {

@@ -5,6 +5,9 @@ import TileIR
 /// patch in local memory, channels innermost whatever x's layout. Where an output position reads is then an address in
 /// the patch: position + tap. The rectangle's positions are numbered through, so that a register tile is full wherever a
 /// row ends.
+///
+/// Where windows move by one and are dilated by δ, a rectangle's rows lie δ apart (`rowSpacing`), as those of its taps do: a patch has
+/// no rows then that only others read.
 struct PatchRectangles {
   /// With three space dimensions.
   let w: ConvolutionWorkload
@@ -34,17 +37,17 @@ struct PatchRectangles {
 
   /// Positions of x under a rectangle, along h and w.
   private static func patchSize(of w: ConvolutionWorkload, _ tileH: Int, _ tileW: Int) -> (h: Int, w: Int) {
-    func size(_ outputs: Int, _ dimension: Int) -> Int {
-      (outputs - 1) * w.strides[dimension] + (w.taps[dimension] - 1) * w.dilations[dimension] + 1
+    func size(_ outputs: Int, _ dimension: Int, spacing: Int) -> Int {
+      (outputs - 1) * w.strides[dimension] + (w.taps[dimension] - 1) * w.dilations[dimension] / spacing + 1
     }
-    return (size(tileH, 1), size(tileW, 2))
+    return (size(tileH, 1, spacing: w.rowSpacing), size(tileW, 2, spacing: 1))
   }
 
   /// A rectangle with rows of up to 64 positions, or 96 where there is one, and a patch of at most a third of the level-2
   /// cache: large, as weights pass by once for each, but of a size that fills register tiles of `rows` positions. A whole
   /// image may take half of that cache, and more where reading it for each panel brings less than the weights once again.
   static func size(for w: ConvolutionWorkload, rows: Int, on machine: Machine) -> (tileH: Int, tileW: Int) {
-    let size = (h: w.epilogue.output.shape[2].constant, w: w.epilogue.output.shape[3].constant)
+    let size = (h: w.rowsOfSpacing.constant, w: w.epilogue.output.shape[3].constant)
     func patchBytes(_ h: Int, _ width: Int) -> Int { 4 * patchSteps(of: w, h, width, on: machine) }
     if let h = size.h, let width = size.w, h <= 16, width <= 64 {
       let bytes = patchBytes(h, width)
@@ -75,10 +78,11 @@ struct PatchRectangles {
 
   /// What a step of k takes in the patch: a channel, or a word of channels.
   var element: ElementType { w.widens ? .int32 : .float32 }
+  private var spacing: Int { w.rowSpacing }
   /// Of a patch.
   private var size: (h: Int, w: Int) { Self.patchSize(of: w, tileH, tileW) }
 
-  /// A rectangle's image, group, and first output position.
+  /// A rectangle's image, group, and first output position; from `forAll`, h is the rectangle's number where its rows lie apart.
   struct Place { var n, group, d, h, v: Tile }
 
   struct Rectangle {
@@ -94,10 +98,11 @@ struct PatchRectangles {
   /// A parallel loop over all rectangles.
   func forAll(_ body: (Place) -> Void) {
     let shape = w.epilogue.output.shape
+    let rows = spacing == 1 ? b.size(shape[2]) : b.size(w.rowsOfSpacing).ceilDivided(by: tileH) * spacing
     b.loop(.parallel(grain: 1), to: b.size(shape[0])) { n in
       b.loop(.parallel(grain: 1), to: b.index(w.groups)) { group in
         b.loop(.parallel(grain: 1), to: b.size(shape[1])) { d in
-          b.loop(.parallel(grain: 1), to: b.size(shape[2]), step: tileH) { h in
+          b.loop(.parallel(grain: 1), to: rows, step: spacing == 1 ? tileH : 1) { h in
             b.loop(.parallel(grain: 1), to: b.size(shape[3]), step: tileW) { v in
               body(Place(n: n, group: group, d: d, h: h, v: v))
             }
@@ -108,16 +113,20 @@ struct PatchRectangles {
   }
 
   /// Copies the patch.
-  func rectangle(at place: Place) -> Rectangle {
+  func rectangle(at given: Place) -> Rectangle {
+    var place = given
+    if spacing > 1 { place.h = given.h / spacing * (tileH * spacing) + given.h % spacing }
     let shape = w.epilogue.output.shape
-    let height = (b.size(shape[2]) - place.h).minimum(b.index(tileH))
+    let rows = b.size(shape[2]) - place.h
+    let height = (spacing == 1 ? rows : (rows + (spacing - 1)) / spacing).minimum(b.index(tileH))
     let width = (b.size(shape[3]) - place.v).minimum(b.index(tileW))
     let rowLength = Dim(size.w * w.steps(on: machine))
     let patch = b.allocate(
       BufferType(
         element, [Dim(w.taps[0] * size.h), rowLength, Dim(run)], strides: [rowLength, 1, 1], space: .local))
     PatchCopy(
-      w: w, machine: machine, parts: w.parts(on: machine), patchHeight: size.h, patchWidth: size.w, b: b, x: x
+      w: w, machine: machine, parts: w.parts(on: machine), patchHeight: size.h, patchWidth: size.w, rowSpacing: spacing,
+      b: b, x: x
     )
     .copy(to: patch, n: place.n, group: place.group, at: [place.d, place.h, place.v], height: height, width: width)
     return Rectangle(
@@ -151,7 +160,7 @@ struct PatchRectangles {
   }
 
   /// How many rows of the patch a line of taps, numbered through along d and h, lies below the first.
-  func line(_ number: Tile) -> Tile { number / w.taps[1] * size.h + number % w.taps[1] * w.dilations[1] }
+  func line(_ number: Tile) -> Tile { number / w.taps[1] * size.h + number % w.taps[1] * (w.dilations[1] / spacing) }
 
   /// Calls `store` with where a register tile's results belong and how many rows and columns of them there are.
   /// - Parameters:
@@ -165,7 +174,8 @@ struct PatchRectangles {
     let at = rectangle.place
     let position = BlockPosition(
       rows: [
-        .at(at.n), .at(at.d), .gather((row + at.h).reshape([rows]), 0), .gather((place + at.v).reshape([rows]), 0),
+        .at(at.n), .at(at.d), .gather(((spacing == 1 ? row : row * spacing) + at.h).reshape([rows]), 0),
+        .gather((place + at.v).reshape([rows]), 0),
       ],
       column: at.group * w.outputsPerGroup + column)
     let rowsLeft = rectangle.positions - i
@@ -176,5 +186,14 @@ struct PatchRectangles {
     } otherwise: {
       store(position, rowsLeft, columnsLeft)
     }
+  }
+}
+
+extension ConvolutionWorkload {
+  /// How far apart the rows of a rectangle and of its patch lie. Of three dimensions of space.
+  var rowSpacing: Int { strides[1] == 1 && taps[1] > 1 ? dilations[1] : 1 }
+  /// Output rows so far apart, from the first on.
+  var rowsOfSpacing: Dim {
+    rowSpacing == 1 ? epilogue.output.shape[2] : epilogue.output.shape[2].ceilDivided(by: Dim(rowSpacing))
   }
 }
