@@ -2,6 +2,7 @@
 public let allKernels: [any KernelTemplate] = [
   PackedMatmul(),
   ThinMatmul(),
+  InnerMatmul(),
   WordMatmul(),
   PlainMatmul(),
   Depthwise(),
