@@ -9,13 +9,13 @@ import TileIR
 struct InnerMatmul: KernelTemplate {
   let name = "matmul.inner"
 
-  /// Rows for which it may be sooner than panels.
-  private static let mostRows = 64
+  /// Rows for which it may be sooner than panels; of few registers blocks are small.
+  private static func mostRows(_ machine: Machine) -> Int { machine.vectorRegisters > 16 ? 64 : 32 }
 
   func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
     guard case .matmul(let w) = workload, w.a.element == .float32, w.b.element == .float32, !w.aIsConstant,
       !w.bIsConstant, w.a.strides[2] == 1, w.b.strides[1] == 1, w.b.strides[2] != 1,
-      let m = w.a.shape[1].constant, (1...Self.mostRows).contains(m),
+      let m = w.a.shape[1].constant, (1...Self.mostRows(machine)).contains(m),
       let n = w.b.shape[2].constant, n > machine.lanes,
       let k = w.a.shape[2].constant, k >= machine.lanes
     else { return nil }

@@ -27,7 +27,8 @@ struct SkinnyMatmul {
   static func rows(of w: MatmulWorkload) -> Int? {
     guard let m = w.a.shape[1].constant else { return w.bIsConstant ? most.open : nil }
     guard w.bIsConstant || w.b.strides[2] == 1 && !w.aIsConstant else { return nil }
-    return (1...most.known).contains(m) ? m : nil
+    // Four rows of a b of run time are a block of four vectors, whose rows are long enough.
+    return (1...(w.bIsConstant ? most.known : 3)).contains(m) ? m : nil
   }
 
   /// Whether all rows are few, where their number is known.
