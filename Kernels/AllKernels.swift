@@ -26,7 +26,7 @@ public let allKernels: [any KernelTemplate] = [
   Gather(),
   Resize(),
   Scatter(),
-  RunningSum(),
+  RunningSum(), RunningSumAlong(),
   MergeSort(),
   ArgReduce(),
   Philox(),
