@@ -40,7 +40,8 @@ private func checkPool(
         kind, [2100], channels: 1, window: [3], strides: [1], dilations: [2], before: [1], after: [2],
         channelsLast: channelsLast, isSymbolic: isSymbolic)
       try checkPool(
-        kind, [4, 2070], channels: 1, window: [3, 3], strides: [2, 2], dilations: [1, 1], before: [2, 2], after: [1, 2],
+        kind, [4, 2070], channels: 1, window: [3, 3], strides: [2, 2], dilations: [1, 1], before: [2, 2],
+        after: [1, 2],
         channelsLast: channelsLast, isSymbolic: isSymbolic)
     }
   }
