@@ -27,7 +27,7 @@ public let allKernels: [any KernelTemplate] = [
   Gather(),
   Resize(),
   Scatter(),
-  RunningSum(),
+  RunningSum(), RunningSumAlong(),
   MergeSort(),
   ArgReduce(),
   Philox(),
