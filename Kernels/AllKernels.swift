@@ -2,6 +2,7 @@
 public let allKernels: [any KernelTemplate] = [
   PackedMatmul(),
   ThinMatmul(),
+  InnerMatmul(),
   WordMatmul(),
   PlainMatmul(),
   Depthwise(),
@@ -26,7 +27,7 @@ public let allKernels: [any KernelTemplate] = [
   Gather(),
   Resize(),
   Scatter(),
-  RunningSum(),
+  RunningSum(), RunningSumAlong(),
   MergeSort(),
   ArgReduce(),
   Philox(),

@@ -11,23 +11,33 @@ import TileIR
 struct DecodeAttention: KernelTemplate {
   let name = "attention.decode"
 
-  /// Most queries that share a key head.
-  private static let mostRows = 24
+  /// Whether so few queries share a key head. Of many keys more are few: packed ones would go through memory twice more. Small
+  /// tiles of few registers leave less to gain.
+  private static func areFew(_ rows: Int, _ w: AttentionWorkload, on machine: Machine) -> Bool {
+    if rows <= 24 { return true }
+    guard let keys = w.k.shape[2].constant, w.causalOffset == nil else { return false }
+    return rows <= (machine.vectorRegisters > 16 ? 128 : 32) && keys >= max(512, 16 * rows)
+  }
 
   func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
     guard case .attention(let w) = workload, w.q.element.isFloat, let queries = w.q.shape[2].constant,
       let heads = w.q.shape[1].constant, let keyHeads = w.k.shape[1].constant,
       let depth = w.q.shape[3].constant, let valueDepth = w.v.shape[3].constant,
-      queries > 0, keyHeads > 0, heads / keyHeads * queries <= Self.mostRows,
+      queries > 0, keyHeads > 0, Self.areFew(heads / keyHeads * queries, w, on: machine),
       (1...512).contains(depth), (1...512).contains(valueDepth)
     else { return nil }
     return KnobSpace([("split", [64, 128, 256, 512, 1024]), ("unroll", [1, 2, 4, 8]), ("turned", [0, 1])])
   }
 
-  /// Turning keys over takes as long as the scores of some rows.
+  /// Turning keys over takes as long as the scores of some rows. Of several rows sums of values are worth keeping for long: pieces as
+  /// large as leave a few workers enough of them.
   func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
     guard case .attention(let w) = workload else { preconditionFailure("an attention workload") }
-    return ["split": 128, "unroll": 4, "turned": w.rowsPerKeyHead >= 5 ? 1 : 0]
+    let isTurned = w.rowsPerKeyHead >= 5
+    let heads = w.k.shape[0..<2].product.estimate
+    let keys = w.k.shape[2].constant ?? 0
+    let split = [512, 256].first { isTurned && heads * ((keys + $0 - 1) / $0) >= 16 } ?? 128
+    return ["split": split, "unroll": 4, "turned": isTurned ? 1 : 0]
   }
 
   /// Of keys as they are an fma a load, each row by itself; else as in `FlashAttention`, but that values are not packed.

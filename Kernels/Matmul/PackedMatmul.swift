@@ -36,7 +36,7 @@ struct PackedMatmul: KernelTemplate {
     let (k, n) = (max(1, w.a.shape[2].constant ?? 1024), w.b.shape[2].constant ?? 1024)
     let m = w.a.shape[1].constant
     // The few rows that `SkinnyMatmul` does are any block's.
-    let isFew = w.bIsConstant && SkinnyMatmul.areFew(m)
+    let isFew = m != nil && SkinnyMatmul.rows(of: w) != nil
     let bytes = k * n * w.b.element.byteCount
     let tile =
       isFew
@@ -113,18 +113,21 @@ struct PackedMatmul: KernelTemplate {
         ? max(2, PanelPrefetch.blocks(passing: min(mc, w.a.shape[1].estimate / tile.rows))) : 0,
       "columnsInner": !w.bIsConstant && kc >= k && k <= 128 ? 1 : 0,
       "packB": !w.bIsConstant && w.b.strides[2] == 1 && (isPanel || w.a.shape[1].estimate <= 2 * tile.rows) ? 0 : 1,
-      "skinnyPanels": SkinnyMatmul.panels(rows: m ?? 1, tile, panels, on: machine, isNarrow: w.isNarrow),
-      "skinnyUnroll": w.isNarrow ? max(1, 8 / (w.scaling?.steps ?? 1)) : 2,
+      "skinnyPanels": SkinnyMatmul.panels(
+        rows: m ?? 1, tile, panels, on: machine, isNarrow: w.isNarrow, inPlace: !w.bIsConstant),
+      "skinnyUnroll": w.isNarrow ? max(1, 8 / (w.scaling?.steps ?? 1)) : w.bIsConstant ? 2 : 4,
     ]
   }
 
-  /// That of the register tile, for as many rows.
+  /// That of the register tile, for as many rows; a panel that tasks turn over takes half a cycle an element.
   func estimate(for workload: Workload, knobs: Knobs, on machine: Machine) -> Double {
     guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
     let (m, n, k) = (w.a.shape[1].estimate, w.b.shape[2].estimate, w.a.shape[2].estimate)
     let tile = RegisterTile(rows: min(m, knobs["mr"]), columns: knobs["nr"])
+    let isTurned = !w.bIsConstant && w.b.strides[1] == 1 && w.b.strides[2] != 1
+    let turning = isTurned ? Double(n) / 2 : 0
     return Double(w.a.shape[0].estimate(1) * k)
-      * tile.cycles(rows: m, columns: n, addresses: w.bIsConstant && !w.aIsConstant, on: machine)
+      * (turning + tile.cycles(rows: m, columns: n, addresses: w.bIsConstant && !w.aIsConstant, on: machine))
   }
 
   func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?] {

@@ -67,7 +67,7 @@ struct WordMatmul: KernelTemplate {
       "mr": tile.rows, "nr": tile.columns, "mc": mc, "nc": nc, "packA": packs ? 1 : 0,
       "unroll": isOneInstruction ? 4 : 1,
       "bytes": isSkinny && w.bIsConstant ? w.b.element.byteCount : 2,
-      "skinnyPanels": SkinnyMatmul.panels(rows: m ?? 1, tile, panels, on: machine, isNarrow: false),
+      "skinnyPanels": SkinnyMatmul.panels(rows: m ?? 1, tile, panels, on: machine, isNarrow: false, inPlace: false),
       "skinnyUnroll": (m ?? 1) == 1 ? 2 : 1,
     ]
   }

@@ -38,17 +38,11 @@ struct NormalizeRows: KernelTemplate {
     ]
   }
 
-  /// As many short rows as have registers for their sums, and a third of the level-1 cache for all: results and what is fetched ahead
-  /// lie there as well, and rows of a page each in few of its sets.
   private func rowsSideBySide(_ space: NormalizationSpace, _ machine: Machine) -> Int {
     let shape = space.loops.shape
     guard shape[space.elements].allSatisfy({ $0.constant != nil }) else { return 1 }
-    let (length, all) = (shape[space.elements].estimatedCount, shape[space.rows.upperBound - 1].constant)
-    let row = length * space.element.byteCount
-    guard row < 4096 else { return 1 }
-    let most = min(machine.vectorRegisters / 4, machine.cacheBytes[0] / 3 / row)
-    // What is left over of many is little.
-    return [8, 4, 2].first { rows in rows <= most && all.map { $0 % rows == 0 || $0 >= 4 * rows } ?? true } ?? 1
+    return machine.rowsSideBySide(
+      bytes: shape[space.elements].estimatedCount * space.element.byteCount, of: shape[space.rows.upperBound - 1])
   }
 
   func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
@@ -132,19 +126,9 @@ private struct RowsProgram {
   func build() -> TileProgram {
     let shape = space.loops.shape
     let work = shape[elements].estimatedCount * (space.w.kind.isSoftmax ? 8 : 2)
-    var extents = space.rows.map { b.size(shape[$0]) }
-    let (count, all) = (extents.last!, shape[space.rows.upperBound - 1])
-    if sideBySide > 1 { extents[extents.count - 1] = count.ceilDivided(by: sideBySide) }
-    b.parallel(extents, grain: max(1, 24_576 / (work * sideBySide))) { indices in
-      guard sideBySide > 1 else { return normalize(Rows(first: indices, count: nil)) }
-      let (outer, first) = (Array(indices.dropLast()), indices.last! * sideBySide)
-      let group = Rows(first: outer + [first], count: sideBySide)
-      if let all = all.constant, all % sideBySide == 0 { return normalize(group) }
-      // The last ones alone.
-      let isWhole = (first + (sideBySide - 1)).less(count)
-      b.when(isWhole) { normalize(group) }
-      b.loop(from: isWhole.select(count, first), to: count) { normalize(Rows(first: outer + [$0], count: nil)) }
-    }
+    b.parallelRows(
+      Array(shape[space.rows]), sideBySide: sideBySide, grain: max(1, 24_576 / (work * sideBySide))
+    ) { normalize(Rows(first: $0, count: $1)) }
     return b.finish()
   }
 

@@ -179,7 +179,7 @@ private struct AcrossReduction {
 
   private func join(_ sum: Tile, _ kept: [Tile], _ strip: Strip, _ reduced: [Tile]) -> Tile {
     let indices = kept.map { TileBuffer.Index.at($0) } + [strip.index(0)] + reduced.map { .at($0) }
-    return sum.binary(space.w.function.combiner, value(indices, strip))
+    return sum.joined(space.w.function, value(indices, strip))
   }
 
   private func value(_ indices: [TileBuffer.Index], _ strip: Strip) -> Tile {

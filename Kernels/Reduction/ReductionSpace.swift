@@ -57,16 +57,18 @@ struct ReductionBuffers {
       epilogue: space.w.epilogue, operands: operands, output: b.parameter("y", .output, results.last!))
   }
 
-  /// The prologue's value for a tile.
-  func value(_ indices: [TileBuffer.Index], count: Int, limit: Tile?) -> Tile {
+  /// The prologue's value for a tile, which has as many dimensions before that of the strip as `leading` has.
+  func value(_ indices: [TileBuffer.Index], leading: [Int] = [], count: Int, limit: Tile?) -> Tile {
+    let limits = leading.map { _ in nil } + [limit]
     let arguments = inputs.map { input in
       if input.type.strides.last == 0, case .span(let start, _, _) = indices.last! {
-        guard let limit else { return input.load(indices.dropLast() + [.at(start)], shape: []) }
         // One element for all, unless there is none: an empty operand is not read.
-        return input.load(indices, shape: [1], limits: [limit])
+        guard limit == nil else { return input.load(indices, shape: leading + [1], limits: limits) }
+        let one = input.load(indices.dropLast() + [.at(start)], shape: leading)
+        return leading.isEmpty ? one : one.reshape(leading + [1])
       }
-      return input.load(indices, shape: [count], limits: [limit])
+      return input.load(indices, shape: leading + [count], limits: limits)
     }
-    return b.apply(space.w.prologue, arguments, shape: [count]).cast(space.element)
+    return b.apply(space.w.prologue, arguments, shape: leading + [count]).cast(space.element)
   }
 }

@@ -29,7 +29,7 @@ struct RunningSum: KernelTemplate {
   let name = "scan.sum"
 
   func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
-    guard case .scan(let w) = workload, w.x.element != .bool else { return nil }
+    guard case .scan(let w) = workload, w.x.element != .bool, !w.isAlong else { return nil }
     return KnobSpace([("vectors", [1, 2, 4])])
   }
 

@@ -3,6 +3,16 @@ import TileIR
 
 // Orders of elements as integers, which compare in one instruction and have no NaN.
 
+extension ElementType {
+  /// The type of the integers that order as elements of this type do.
+  var rank: ElementType {
+    switch self {
+    case .float16, .bfloat16, .float32, .int32, .int16, .int8, .uint16, .uint8, .bool: .int32
+    case .float64, .int64, .uint64, .uint32: .int64
+    }
+  }
+}
+
 extension Tile {
   /// Integers that order as the elements do: of two elements the one that comes first has the larger one, equal ones
   /// (-0 and 0 are) have the same.

@@ -22,7 +22,7 @@ struct PartialReduction {
     [b.constant(identity, element, leading + [vectors * lanes]), b.constant(identity, element, leading + [lanes])]
   }
 
-  func join(_ x: Tile, _ y: Tile) -> Tile { ignoresNaN ? x.larger(y) : x.binary(function.combiner, y) }
+  func join(_ x: Tile, _ y: Tile) -> Tile { ignoresNaN ? x.larger(y) : x.joined(function, y) }
 
   /// Joins a span's values; `value` gives those of a strip, whatever past its limit.
   func adding(_ span: Span, to carried: [Tile], _ value: (Strip) -> Tile) -> [Tile] {
@@ -82,6 +82,21 @@ extension ElementType {
 }
 
 extension Tile {
+  /// A step of a reduction. Of zeros that differ in their sign a maximum or minimum is either one, which takes three
+  /// instructions instead of six: what the processor calls the maximum is the second operand where either is NaN. Taken both
+  /// ways round the two results are equal, or one of them is NaN, and so is what their bits make together.
+  func joined(_ function: ReductionFunction, _ other: Tile) -> Tile {
+    guard element == .float32 || element == .float64 else { return binary(function.combiner, other) }
+    switch function {
+    case .sum, .product: return binary(function.combiner, other)
+    case .maximum, .minimum:
+      let order: BinaryFunction = function == .maximum ? .greater : .less
+      let (x, y) = (binary(order, other).select(self, other), other.binary(order, self).select(other, self))
+      let bits: ElementType = element == .float64 ? .int64 : .int32
+      return x.bitcast(bits).binary(.or, y.bitcast(bits)).bitcast(element)
+    }
+  }
+
   /// The larger of each pair, NaN of `self` ignored: one instruction where `maximum`, which keeps NaN, takes four.
   func larger(_ other: Tile) -> Tile { less(other).select(other, self) }
 }

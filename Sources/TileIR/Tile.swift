@@ -77,6 +77,10 @@ public struct Tile {
   public func transpose(_ permutation: [Int]) -> Tile {
     builder.emit(.transpose(value, permutation: permutation), element, permutation.map { shape[$0] })
   }
+  /// Element i is element i + `by`, around the end of the innermost dimension.
+  public func rotate(by: Int) -> Tile {
+    builder.emit(.rotate(value, by: (by + shape.last!) % shape.last!), element, shape)
+  }
   /// The dimension becomes 1.
   public func reduce(_ function: ReductionFunction, dimension: Int) -> Tile {
     var target = shape

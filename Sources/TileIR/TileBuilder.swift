@@ -42,7 +42,7 @@ public final class TileBuilder {
   func emit(_ kind: Operation.Kind) { blocks[blocks.count - 1].operations.append(Operation(kind, results: [])) }
 
   /// The integer that an i64 scalar is known to be.
-  func integer(_ tile: Tile) -> Int? { integers[tile.value] }
+  public func integer(_ tile: Tile) -> Int? { integers[tile.value] }
 
   // MARK: Constants and sizes
 

@@ -135,6 +135,8 @@ public struct Operation: Hashable, Sendable {
     /// Elements in row-major order under the result's shape.
     case reshape(TileValue)
     case transpose(TileValue, permutation: [Int])
+    /// Along the innermost dimension: element i is the operand's element i + `by`, modulo the dimension's size.
+    case rotate(TileValue, by: Int)
     /// The dimension becomes 1. The order: pairwise halving (element i with i + n/2, n the next power of two).
     case reduce(ReductionFunction, TileValue, dimension: Int)
     /// acc[m, n] + Σₖ a[m, k] · b[k, n], each step one fma in order of k. Elements f32 (a, b may be narrower: each

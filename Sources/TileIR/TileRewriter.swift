@@ -62,6 +62,7 @@ public struct TileRewriter {
     case .size, .constant, .iota: emit(operation.kind, operation)
     case .broadcast(let x): emit(.broadcast(new(x)), operation)
     case .reshape(let x): emit(.reshape(new(x)), operation)
+    case .rotate(let x, let by): emit(.rotate(new(x), by: by), operation)
     case .transpose(let x, let permutation): emit(.transpose(new(x), permutation: permutation), operation)
     case .reduce(let function, let x, let dimension): emit(.reduce(function, new(x), dimension: dimension), operation)
     case .dot(let accumulator, let a, let b): emit(.dot(accumulator: new(accumulator), new(a), new(b)), operation)
@@ -143,7 +144,7 @@ extension Operation.Kind {
     case .fma: .fma(x[0], x[1], x[2])
     case .cast: .cast(x[0])
     case .bitcast: .bitcast(x[0])
-    case .size, .constant, .iota, .broadcast, .reshape, .transpose, .reduce, .dot, .dotOfWords, .load, .store,
+    case .size, .constant, .iota, .broadcast, .reshape, .transpose, .rotate, .reduce, .dot, .dotOfWords, .load, .store,
       .prefetch,
       .allocate, .loop, .conditional, .barrier:
       preconditionFailure("an elementwise operation")

@@ -36,6 +36,15 @@ extension AttentionCase {
     }
   }
 
+  /// Queries that are few beside many keys, in pieces as large as leave tasks enough: with a mask, with rows of several heads.
+  @Test func fewBesideMany() throws {
+    try AttentionCase(batch: 4, heads: 2, queries: 29, keys: 700, depth: 16, valueDepth: 24).check()
+    try AttentionCase(
+      batch: 2, heads: 4, keyHeads: 2, queries: 13, keys: 523, depth: 9, valueDepth: 8, mask: .bool, headsInside: true
+    ).check()
+    try AttentionCase(heads: 1, keyHeads: 1, queries: 37, keys: 600, depth: 16, valueDepth: 16, mask: .float32).check()
+  }
+
   /// Few queries: pieces of 128 keys by default, groups of heads that fill tiles of rows and that do not.
   @Test(arguments: [1, 2, 4, 7, 12]) func decode(queries: Int) throws {
     for keys in [1, 7, 8, 127, 128, 129, 300] {

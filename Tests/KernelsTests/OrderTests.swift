@@ -53,6 +53,45 @@ import Testing
       try checkSort(View(type, [2, 19]), axis: 1, k: 19, isDescending: isDescending)
     }
   }
+
+  /// The first ones are found before they are sorted: all ranks equal but a few, more blocks than elements asked for and
+  /// fewer, and as many elements as there are.
+  @Test(arguments: [true, false]) func selects(isDescending: Bool) throws {
+    for k in [0, 1, 5, 64, 65, 200, 699, 700] {
+      try checkSort(View(.float32, [2, 700]), axis: 1, k: Dim(k), isDescending: isDescending)
+      try checkSort(
+        View(.float32, [.symbol("n"), 2]), axis: 0, k: .symbol("k"), isDescending: isDescending,
+        sizes: ["n": 700, "k": k])
+    }
+    for type in ElementType.allCases {
+      try checkSort(View(type, [1, 130]), axis: 1, k: 7, isDescending: isDescending)
+      try checkSort(View(type, [1, 643]), axis: 1, k: 9, isDescending: isDescending)
+    }
+  }
+
+  /// Ranks at both ends of their type, and rows in order, so that all of a block or none of it come first.
+  @Test(arguments: [true, false]) func selectsAmongExtremes(isDescending: Bool) throws {
+    let rows: [[Int64]] = [
+      Array(repeating: .min, count: 1000), Array(repeating: .max, count: 1000), Array(0..<1000),
+      Array((0..<1000).reversed()),
+    ]
+    for values in rows {
+      let (x, k) = (View(.int64, [1, 1000]), Shape([1, 10]))
+      let inputs = [Sample(x, sizes: [:])]
+      var remaining = values[...]
+      inputs[0].fill { .integer(remaining.removeFirst()) }
+      // Of equal ones the first.
+      let order = values.indices.sorted { i, j in
+        let (a, b) = (values[i], values[j])
+        if a == b { return i < j }
+        return isDescending ? a > b : a < b
+      }
+      let w = SortWorkload(
+        x: x, axis: 1, isDescending: isDescending, output: View(.int64, k), indices: View(.int64, k))
+      let place: ([Int]) -> Expected = { Expected(value: .integer(Int64(order[$0[1]]))) }
+      try check(.sort(w), inputs: inputs, seed: 0, extras: [place]) { Expected(value: .integer(values[order[$0[1]]])) }
+    }
+  }
 }
 
 @Suite struct ScanTests {

@@ -35,6 +35,7 @@ import Testing
   /// Rows so few that reading b is all there is: whole groups of panels, parts of one, a part of a panel.
   @Test(arguments: [1, 2, 3, 4]) func skinny(m: Int) throws {
     for n in [1, 16, 63, 64, 65, 150] {
+      try check(m: m, n: n, k: 21, batch: 2, bIsConstant: false, transposed: false, isSymbolic: false)
       try check(m: m, n: n, k: 37, batch: 1, bIsConstant: true, transposed: n % 2 == 0, isSymbolic: false)
       try check(m: m, n: n, k: 18, batch: 2, bIsConstant: true, transposed: n % 2 == 1, isSymbolic: true)
     }
@@ -61,6 +62,16 @@ import Testing
         m: m, n: min(n, 3), k: k, batch: batch, bIsConstant: true, transposed: false, isSymbolic: m == 16,
         knobs: [knobs],
         kernel: "matmul.thin")
+    }
+  }
+
+  /// A few rows times a b of run time whose steps of k lie side by side: parts of blocks on both sides, a last part of k.
+  @Test(arguments: [1, 2, 5, 6, 8, 13]) func inner(m: Int) throws {
+    for (n, k, batch) in [(17, 16, 1), (24, 33, 2), (37, 64, 3), (50, 131, 1)] {
+      let knobs: Knobs = ["rows": 3, "columns": 4, "unroll": 2]
+      try check(
+        m: m, n: n, k: k, batch: batch, bIsConstant: false, transposed: true, isSymbolic: false, knobs: [knobs],
+        kernel: "matmul.inner")
     }
   }
 

@@ -35,6 +35,34 @@ private func checkPool(
       try checkPool(
         kind, [3, 4, 5], channels: 2, window: [2, 2, 3], strides: [1, 2, 1], dilations: [1, 1, 1], before: [0, 1, 1],
         after: [1, 0, 1], channelsLast: channelsLast, isSymbolic: isSymbolic)
+      // Rows that are computed in parts.
+      try checkPool(
+        kind, [2100], channels: 1, window: [3], strides: [1], dilations: [2], before: [1], after: [2],
+        channelsLast: channelsLast, isSymbolic: isSymbolic)
+      try checkPool(
+        kind, [4, 2070], channels: 1, window: [3, 3], strides: [2, 2], dilations: [1, 1], before: [2, 2],
+        after: [1, 2],
+        channelsLast: channelsLast, isSymbolic: isSymbolic)
+    }
+  }
+
+  /// Where it stands within a window makes no difference.
+  @Test func maximumKeepsNaN() throws {
+    let (x, y) = (View(.float32, [1, 1, 7, 21]), View(.float32, [1, 1, 5, 19]))
+    let order = [0, 2, 3, 1]
+    let w = PoolWorkload(
+      kind: .maximum, x: x.permuted(order), window: [3, 3], strides: [1, 1], dilations: [1, 1], padsBefore: [0, 0],
+      padsAfter: [0, 0], output: y.permuted(order))
+    let inputs = [Sample(w.x, sizes: [:])]
+    var i = 0
+    inputs[0].fill {
+      i += 1
+      return .float(i == 66 ? .nan : i % 3 == 0 ? -.infinity : Double(i % 11) - 5)
+    }
+    try check(.pool(w), inputs: inputs, seed: 0) { index in
+      var values: [Double] = []
+      forEachIndex([3, 3]) { values.append(inputs[0][[0, index[1] + $0[0], index[2] + $0[1], 0]].double) }
+      return Expected(value: .float(values.contains { $0.isNaN } ? .nan : values.max()!))
     }
   }
 }

@@ -89,6 +89,10 @@ import TileIR
       [5, 6] as [Int32], "i32", "i32", count: 6,
       "%11 = reshape %10: i32[2x1] %12 = broadcast %11: i32[2x3] %20 = reshape %12: i32[6]")
     #expect(z == [5, 5, 5, 6, 6, 6])
+    let turned: [Int32] = try apply(
+      x, "i32", "i32", count: 6,
+      "%11 = reshape %10: i32[2x3] %12 = rotate %11 by 2: i32[2x3] %20 = reshape %12: i32[6]")
+    #expect(turned == [2, 0, 1, 5, 3, 4])
   }
 
   @Test func carriedValuesSwap() throws {

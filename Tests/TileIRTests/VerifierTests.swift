@@ -38,6 +38,8 @@ private let broken: [(TileRule, String)] = [
   (.broadcast, "for parallel(1) %5 = %2 to %3 step 1 { %6 = iota 0: i64[4] %7 = broadcast %6: i64[4x2] }"),
   (.reshape, "for parallel(1) %5 = %2 to %3 step 1 { %6 = iota 0: i64[4] %7 = reshape %6: i64[2x3] }"),
   (.transpose, "for parallel(1) %5 = %2 to %3 step 1 { %6 = iota 0: i64[4x2] %7 = transpose %6 [0, 0]: i64[4x4] }"),
+  (.rotate, "for parallel(1) %5 = %2 to %3 step 1 { %6 = iota 0: i64[4x2] %7 = rotate %6 by 2: i64[4x2] }"),
+  (.rotate, "for parallel(1) %5 = %2 to %3 step 1 { %6 = iota 0: i64[4x2] %7 = rotate %6 by 1: i64[2x4] }"),
   (.reduce, "for parallel(1) %5 = %2 to %3 step 1 { %6 = iota 0: i64[4x2] %7 = reduce sum %6 along 0: i64[4x1] }"),
   (.reduce, "%5 = reduce sum %2 along 0: i64"),
   (

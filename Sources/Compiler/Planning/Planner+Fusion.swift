@@ -29,6 +29,21 @@ extension Planner {
     }
   }
 
+  /// Finds for each reduction the elementwise node that it can compute as it reads, which writes and reads a tensor less.
+  ///
+  /// The reduction must be the only reader. The node's first operand has the result's shape: vectors run as it lies.
+  mutating func choosePrologues() {
+    for id in graph.nodeIDs {
+      guard graph[id].op is Reduce, let value = graph[id].operands[0], let source = graph.producer(value),
+        graph[source].op is Elementwise, !absorbed.contains(source), let first = graph[source].operands[0],
+        graph.type(first).shape == graph.type(value).shape,
+        uses[value.index].allSatisfy({ $0 == id }), !graph.outputs.contains(where: { $0.value == value })
+      else { continue }
+      prologues[id] = source
+      absorbed.insert(source)
+    }
+  }
+
   /// The node that must have run before `value` can be read: the one that computes what it is a view of.
   private func firstNeeded(_ value: ValueID) -> NodeID? {
     guard let node = graph.producer(value) else { return nil }

@@ -61,7 +61,8 @@ extension Planner {
   }
 
   func origins(_ node: NodeID) -> [String?] {
-    [graph[node].origin] + (epilogues[node].map { [graph[$0].origin] } ?? [])
+    (prologues[node].map { [graph[$0].origin] } ?? []) + [graph[node].origin]
+      + (epilogues[node].map { [graph[$0].origin] } ?? [])
   }
 
   /// Places the result of a node that is a kernel and returns where it goes.
@@ -147,18 +148,27 @@ extension Planner {
   // MARK: Reductions and normalisations
 
   private mutating func plan(_ op: Reduce, _ node: NodeID) throws {
-    let x = try placement(operand(node, 0))
-    let kept = x.view.shape.enumerated().map { op.axes.contains($0) ? Dim(1) : $1 }
+    let (prologue, inputs) = try self.prologue(node)
+    let shape = graph.type(operand(node, 0)).shape
+    let kept = shape.enumerated().map { op.axes.contains($0) ? Dim(1) : $1 }
     let output = complete(node)
-    let type = x.view.element
     let arranged = try epilogue(node, output) { view in
-      View(view.element, kept, strides: Self.insertingReduced(view, op, rank: x.view.rank))
+      View(view.element, kept, strides: Self.insertingReduced(view, op, rank: shape.count))
     }!
     let workload = ReductionWorkload(
-      function: op.function, prologue: Expression(inputs: [type]) { $0.input(0) }, inputs: [x.view],
-      axes: op.axes.sorted(),
+      function: op.function, prologue: prologue, inputs: inputs.map(\.view), axes: op.axes.sorted(),
       epilogue: arranged.epilogue)
-    emit(.reduction(workload), [x] + arranged.operands, output, origins: origins(node))
+    emit(.reduction(workload), inputs + arranged.operands, output, origins: origins(node))
+  }
+
+  /// What a reduction computes of each element that it reads, and of what.
+  private mutating func prologue(_ node: NodeID) throws -> (Expression, [Placement]) {
+    let value = operand(node, 0)
+    guard let source = prologues[node], let op = graph[source].op as? Elementwise else {
+      return (Expression(inputs: [graph.type(value).element]) { $0.input(0) }, [try placement(value)])
+    }
+    let shape = graph.type(value).shape
+    return (op.expression, try graph[source].operands.map { try placement($0!).broadcast(to: shape) })
   }
 
   /// Strides with a 0 for each reduced dimension that the result lacks.

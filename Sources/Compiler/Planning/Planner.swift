@@ -48,9 +48,9 @@ struct Planner {
   private(set) var definers: [String: NodeID] = [:]
   /// The elementwise node that each kernel's node ends in.
   var epilogues: [NodeID: NodeID] = [:]
-  /// Elementwise nodes that are some kernel's epilogue.
+  /// Elementwise nodes that are some kernel's epilogue or prologue.
   var absorbed: Set<NodeID> = []
-  /// The elementwise node computed on the fly while a reduction reads its operand.
+  /// The elementwise node that a reduction computes as it reads.
   var prologues: [NodeID: NodeID] = [:]
 
   private struct KernelKey: Hashable {
@@ -153,6 +153,7 @@ struct Planner {
       }
     }
     chooseEpilogues()
+    choosePrologues()
     chooseHomes()
     for node in graph.nodeIDs where !absorbed.contains(node) { try plan(node) }
   }

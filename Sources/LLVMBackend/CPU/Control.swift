@@ -14,6 +14,7 @@ extension KernelLowering {
     case .conditional(let condition, let then, let otherwise): lower(condition, then, otherwise)
     case .barrier: break  // lanes of a grid iteration are one thread here
     case .size, .constant, .iota, .unary, .binary, .select, .fma, .cast, .bitcast, .broadcast, .reshape, .transpose,
+      .rotate,
       .reduce, .dot, .dotOfWords, .load:
       let result = operation.results[0]
       guard case .tile(let element, let shape) = program[result] else { preconditionFailure("a tile") }
@@ -40,6 +41,7 @@ extension KernelLowering {
     case .broadcast(let x): return broadcast(registers(x), to: shape)
     case .reshape(let x): return reshape(registers(x), to: shape)
     case .transpose(let x, let permutation): return transpose(registers(x), permutation)
+    case .rotate(let x, let by): return rotate(registers(x), by: by)
     case .reduce(let function, let x, let dimension): return reduce(function, registers(x), dimension: dimension)
     case .dot(let accumulator, let a, let b): return dot(registers(accumulator), registers(a), registers(b))
     case .dotOfWords(let parts, let accumulator, let a, let b):

@@ -130,6 +130,9 @@ extension KernelLowering {
         return mask.map { LLVMBuildSelect(e.builder, $0, one, filling, "") } ?? one
       }
     }
+    if mask == nil, let step = placement.steps[dimension].flatMap({ e.integer($0) }), (2...4).contains(step) {
+      return loadStrided(type, e.offset(start, type, e.constant(offset * step)), step, width, element)
+    }
     var result = LLVMGetPoison(vector)!
     for lane in 0..<width {
       let address = e.offset(start, type, self.offset(placement, dimension, offset + lane))
@@ -137,6 +140,27 @@ extension KernelLowering {
       result = e.insert(result, loadScalar(type, address, touched, e.extract(filling, lane), element), lane)
     }
     return result
+  }
+
+  /// Every `step`-th element: whole vectors from the first to the last of them, that and no more, of which lanes are taken.
+  private func loadStrided(
+    _ type: LLVMTypeRef, _ start: LLVMValueRef, _ step: Int, _ width: Int, _ element: ElementType
+  ) -> LLVMValueRef {
+    let last = (width - 1) * step
+    var result: LLVMValueRef?
+    var taken = 0
+    while taken < width {
+      let begin = min(taken * step, last + 1 - width)
+      let part = e.load(
+        e.vector(type, width), e.offset(start, type, e.constant(begin)), alignment: element.byteCount)
+      let end = min(width, (begin + width - 1) / step + 1)
+      let lanes = (0..<width).map { lane in
+        lane < taken ? lane : (result == nil ? 0 : width) + (lane < end ? lane * step - begin : 0)
+      }
+      result = e.shuffle(result ?? part, result == nil ? nil : part, lanes)
+      taken = end
+    }
+    return result!
   }
 
   func store(_ value: Registers, _ access: Access) {

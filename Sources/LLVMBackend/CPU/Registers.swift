@@ -173,6 +173,11 @@ extension KernelLowering {
     }
   }
 
+  func rotate(_ x: Registers, by: Int) -> Registers {
+    let length = x.rowLength
+    return assemble(x.element, x.shape) { extract(x, $0 / length * length + ($0 % length + by) % length) }
+  }
+
   /// Transposes a matrix of whole `n × n` blocks by log₂ n exchanges of halves (Eklundh, 1972).
   private func transposeBlocks(_ x: Registers, _ n: Int) -> Registers {
     let (rows, columns) = (x.shape[0], x.shape[1])

@@ -39,6 +39,17 @@ extension InterpreterCompiler {
       let source = slot(x)
       let strides = rowMajorStrides(source.shape)
       return moving(source, permutation.map { strides[$0] }, result)
+    case .rotate(let x, let by):
+      let source = slot(x)
+      let row = source.shape.last! * source.byteCount / max(1, source.count)
+      let start = by * source.byteCount / max(1, source.count)
+      return { frame in
+        for begin in stride(from: 0, to: source.byteCount, by: row) {
+          let (from, to) = (frame + source.offset + begin, frame + result.offset + begin)
+          to.copyMemory(from: from + start, byteCount: row - start)
+          (to + (row - start)).copyMemory(from: from, byteCount: start)
+        }
+      }
     case .reduce(let function, let x, let dimension): return reduction(function, slot(x), dimension, result)
     case .dot(let z, let x, let y): return dot(slot(z), slot(x), slot(y), result)
     case .dotOfWords(let parts, let z, let x, let y): return dotOfWords(parts, slot(z), slot(x), slot(y), result)

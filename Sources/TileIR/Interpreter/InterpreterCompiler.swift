@@ -85,7 +85,7 @@ struct InterpreterCompiler {
       case .size(let dim):
         let (value, result) = (Int64(try evaluate(dim)), place(operation.results[0]))
         compute { $0.storeBytes(of: value, toByteOffset: result.offset, as: Int64.self) }
-      case .constant, .iota, .unary, .binary, .select, .fma, .cast, .bitcast, .broadcast, .reshape, .transpose,
+      case .constant, .iota, .unary, .binary, .select, .fma, .cast, .bitcast, .broadcast, .reshape, .transpose, .rotate,
         .reduce, .dot, .dotOfWords:
         let result = place(operation.results[0])
         compute(computation(operation.kind, result))

@@ -100,6 +100,7 @@ struct TilePrinter {
         depth -= 1
         line("}")
       case .size, .constant, .iota, .unary, .binary, .select, .fma, .cast, .bitcast, .broadcast, .reshape, .transpose,
+        .rotate,
         .reduce, .dot, .dotOfWords, .load, .store, .prefetch, .allocate, .barrier:
         line(header(operation))
       }
@@ -114,6 +115,7 @@ struct TilePrinter {
     switch operation.kind {
     case .store, .prefetch, .loop, .conditional, .barrier: isTyped = false
     case .size, .constant, .iota, .unary, .binary, .select, .fma, .cast, .bitcast, .broadcast, .reshape, .transpose,
+      .rotate,
       .reduce, .dot, .dotOfWords, .load, .allocate:
       isTyped = true
     }
@@ -136,6 +138,7 @@ struct TilePrinter {
     case .reshape(let x): "reshape \(name(x))"
     case .transpose(let x, let permutation):
       "transpose \(name(x)) [\(permutation.map(String.init).joined(separator: ", "))]"
+    case .rotate(let x, let by): "rotate \(name(x)) by \(by)"
     case .reduce(let function, let x, let dimension): "reduce \(function.rawValue) \(name(x)) along \(dimension)"
     case .dot(let z, let x, let y): "dot \(list([z, x, y]))"
     case .dotOfWords(let parts, let z, let x, let y): "dot \(parts.rawValue) \(list([z, x, y]))"

@@ -339,6 +339,10 @@ struct TileParser {
       let x = try value()
       try scanner.expect("[")
       return .transpose(x, permutation: try list(until: "]") { try $0.scanner.integer() })
+    case "rotate":
+      let x = try value()
+      try scanner.expect(word: "by")
+      return .rotate(x, by: try scanner.integer())
     case "reduce":
       guard let function = ReductionFunction(rawValue: scanner.word()) else {
         throw scanner.failure("expected sum, product, minimum or maximum")

@@ -20,6 +20,7 @@ public enum TileRule: Int, Hashable, Sendable, CaseIterable {
   case broadcast
   case reshape
   case transpose
+  case rotate
   case reduce
   case dot
   case dotOfWords
@@ -70,6 +71,7 @@ public enum TileRule: Int, Hashable, Sendable, CaseIterable {
     case .bitcast: "a bitcast keeps the bits of each row and the outer dimensions, and does not make bools"
     case .broadcast: "a broadcast keeps the element type and repeats only dimensions of 1 or missing outer ones"
     case .reshape: "a reshape keeps the element type and the number of elements"
+    case .rotate: "a rotation keeps type and shape, and is by less than the innermost dimension"
     case .transpose: "a transpose permutes the dimensions, all of them once"
     case .reduce: "a reduce makes one dimension 1 and keeps the rest and the element type"
     case .dot:

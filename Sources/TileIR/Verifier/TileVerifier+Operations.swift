@@ -33,7 +33,7 @@ extension TileVerifier {
     case .load(let access, let fill):
       try checkScalar(fill, element)
       try checkAccess(access, element: element, shape: shape, isStore: false)
-    case .cast, .bitcast, .broadcast, .reshape, .transpose, .reduce, .dot, .dotOfWords:
+    case .cast, .bitcast, .broadcast, .reshape, .transpose, .rotate, .reduce, .dot, .dotOfWords:
       try checkRearrangement(kind, element, shape)
     case .store, .prefetch, .allocate, .loop, .conditional, .barrier:
       preconditionFailure("an operation that makes one tile")
@@ -63,6 +63,9 @@ extension TileVerifier {
       try require(
         type.element == element && type.shape.reduce(1, *) == shape.reduce(1, *), .reshape,
         describe([x], element, shape))
+    case .rotate(let x, let by):
+      try require(!shape.isEmpty && (0..<shape.last!).contains(by), .rotate, "by \(by) in \(shape)")
+      try require(try tile(x) == (element, shape), .rotate, describe([x], element, shape))
     case .transpose(let x, let permutation):
       let type = try tile(x)
       try require(

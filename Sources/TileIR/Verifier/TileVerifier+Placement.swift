@@ -10,6 +10,7 @@ extension TileVerifier {
     switch operation.kind {
     case .loop: break
     case .size, .constant, .iota, .unary, .binary, .select, .fma, .cast, .bitcast, .broadcast, .reshape, .transpose,
+      .rotate,
       .reduce, .dot, .dotOfWords, .load:
       for result in operation.results where program.types.indices.contains(result.index) {
         guard case .tile(_, let shape) = program[result], shape.isEmpty else {
@@ -126,7 +127,7 @@ extension TileVerifier {
       let allowed =
         switch operation.kind {
         case .size, .constant, .iota, .unary, .binary, .select, .fma, .cast, .bitcast, .broadcast, .reshape,
-          .transpose, .reduce, .dot, .dotOfWords:
+          .transpose, .rotate, .reduce, .dot, .dotOfWords:
           operation.results.allSatisfy {
             if program.types.indices.contains($0.index), case .tile(_, let shape) = program[$0] {
               shape.isEmpty

@@ -88,9 +88,17 @@ public struct SortCase: Sendable {
   }
 
   public static func random(_ g: inout SeededGenerator) -> SortCase {
-    var (x, axis, sizes) = drawnTensor(g.flip(0.6) ? .float32 : g.pick(ElementType.allCases), mayBeEmpty: true, &g)
+    let element = g.flip(0.6) ? .float32 : g.pick(ElementType.allCases)
+    var (x, axis, sizes) = drawnTensor(element, mayBeEmpty: true, &g)
+    // Rows of which it pays to find the first before they are sorted.
+    if g.flip(0.4) {
+      var drawn = DrawnSizes(g.flip(0.3))
+      let shape: Shape = [drawn.dim("n0", g.size(1...3)), drawn.dim("n1", g.edge([64, 320], most: 1300) + 128)]
+      (x, axis, sizes) = (g.flip(0.7) ? View(element, shape) : .transposed(element, shape, [1, 0]), 1, drawn.values)
+      if x.strides[1] != 1 { axis = 0 }
+    }
     let length = x.shape[axis].evaluate(sizes)!
-    let count = g.pick(length, length, g.size(0...length), min(1, length))
+    let count = g.pick(length, g.size(0...length), g.size(0...length / 8), min(1, length))
     let k: Dim = sizes.isEmpty ? Dim(count) : .symbol("k")
     if !sizes.isEmpty { sizes["k"] = count }
     return SortCase(x, axis: axis, k: k, isDescending: g.flip(), sizes: sizes)

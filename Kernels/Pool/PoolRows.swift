@@ -1,0 +1,93 @@
+import TensorTypes
+import TileIR
+
+// Windows along the last space dimension, whose places are neighbours in memory: taps of all other dimensions are joined first,
+// column by column into a row in local memory, then the row's neighbours. For 3 × 3 that is 3 + 3 joins in place of 9, and the row
+// has room on both sides for what stands outside of x, so that no result is at an edge.
+
+extension PoolProgram {
+  private var last: Int { rank - 1 }
+
+  /// The results at `place` along the last space dimension, of a long row some at a time.
+  func rows(_ place: [Tile]) {
+    let length = w.output.shape[rank]
+    let block = min(1024, length.constant ?? 1024)
+    let results = (block + lanes - 1) / lanes * lanes
+    let reached = (results - 1) * w.strides[last] + (w.window[last] - 1) * w.dilations[last] + 1 - w.padsBefore[last]
+    let before = (w.padsBefore[last] + lanes - 1) / lanes * lanes
+    let row = WindowRow(
+      before: before, reached: reached,
+      buffer: b.allocate(BufferType(element, [Dim(before + reached + lanes)], space: .local)))
+    func part(_ start: Tile, _ span: Span) {
+      fill(row, place, start)
+      windows(row, place, start, span)
+    }
+    if block == length.constant { return part(zero, b.span(length)) }
+    let size = b.size(length)
+    b.loop(to: size, step: block) { part($0, Span($0, ($0 + block).minimum(size), length: nil)) }
+  }
+
+  /// A row in local memory, with a vector's room at its end.
+  private struct WindowRow {
+    /// Places before the one at which the first result's position in x stands: whole vectors, as much as the padding.
+    let before: Int
+    /// Places from there on that windows reach.
+    let reached: Int
+    let buffer: TileBuffer
+  }
+
+  /// Joins all dimensions but the last. The first of the results is at `start`.
+  private func fill(_ row: WindowRow, _ place: [Tile], _ start: Tile) {
+    let origin = start * w.strides[last]
+    let width = b.size(w.x.shape[rank])
+    // Positions of x that are there, from `origin` on.
+    let begin = (zero - origin).maximum(b.index(-w.padsBefore[last]))
+    let end = (width - origin).minimum(b.index(row.reached)).maximum(begin)
+    /// From one place to another, and past it to the end of a vector.
+    func fillWithNothing(from: Tile, to: Tile) {
+      b.loop(from: from + row.before, to: to + row.before, step: lanes) {
+        row.buffer.store(b.constant(.identity(of: function, element), element, [lanes]), [.span($0, 0)])
+      }
+    }
+    fillWithNothing(from: b.index(-row.before), to: begin)
+    fillWithNothing(from: end, to: b.index(row.reached))
+    let columns =
+      b.integer(origin) == nil
+      ? Span(begin + origin, end + origin, length: nil)
+      : Span(zero, end, length: w.x.shape[rank].constant.map { min($0, row.reached) })
+    let outer = (0..<last).map { taps($0, at: place[1 + $0]) }
+    b.strips(columns, lanes: lanes, vectors: vectors) { strip in
+      let joined = join(outer, count: strip.count) { tap in
+        let position = (0..<last).map { TileBuffer.Index.at(source($0, place[1 + $0], tap[$0])) }
+        return x.load(
+          [.at(place[0])] + position + [strip.index(0), .at(place[channels])], shape: [strip.count],
+          limits: [strip.limit]
+        ).cast(element)
+      }
+      row.buffer.store(joined, [.span(strip.start - origin + row.before, 0)], limits: [strip.limit])
+    }
+  }
+
+  /// Joins the windows of each result within the row.
+  private func windows(_ row: WindowRow, _ place: [Tile], _ start: Tile, _ span: Span) {
+    let stride = w.strides[last]
+    let outer = (0..<last).map { taps($0, at: place[1 + $0]) }
+    func results(_ from: Tile, limit: Tile?) {
+      let first = (from - start) * stride + (row.before - w.padsBefore[last])
+      func tap(_ number: Int) -> Tile {
+        row.buffer.load([.span(first + number * w.dilations[last], 0, step: stride)], shape: [lanes])
+      }
+      var result = (1..<w.window[last]).reduce(tap(0)) { $0.joined(function, tap($1)) }
+      if isMean {
+        let position = isAlwaysInside(last) ? from : b.iota([lanes], dimension: 0) + from
+        result = result / counted(outer + [taps(last, at: position)])
+      }
+      y.store(
+        result.cast(y.type.element),
+        place[..<rank].map { .at($0) } + [.span(from, 0), .at(place[channels])], limits: [limit])
+    }
+    let whole = span.begin + (span.end - span.begin) / lanes * lanes
+    b.loop(from: span.begin, to: whole, step: lanes) { results($0, limit: nil) }
+    if span.multiple % lanes != 0 { b.when(whole.less(span.end)) { results(whole, limit: span.end - whole) } }
+  }
+}
