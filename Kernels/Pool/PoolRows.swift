@@ -77,14 +77,24 @@ extension PoolProgram {
       func tap(_ number: Int) -> Tile {
         row.buffer.load([.span(first + number * w.dilations[last], 0, step: stride)], shape: [lanes])
       }
-      var result = (1..<w.window[last]).reduce(tap(0)) { $0.joined(function, tap($1)) }
-      if isMean {
-        let position = isAlwaysInside(last) ? from : b.iota([lanes], dimension: 0) + from
-        result = result / counted(outer + [taps(last, at: position)])
+      let result = (1..<w.window[last]).reduce(tap(0)) { $0.joined(function, tap($1)) }
+      func store(_ result: Tile) {
+        y.store(
+          result.cast(y.type.element),
+          place[..<rank].map { .at($0) } + [.span(from, 0), .at(place[channels])], limits: [limit])
       }
-      y.store(
-        result.cast(y.type.element),
-        place[..<rank].map { .at($0) } + [.span(from, 0), .at(place[channels])], limits: [limit])
+      guard isMean else { return store(result) }
+      func storeMean(_ taps: Taps) { store(result / counted(outer + [taps])) }
+      let all = Taps(begin: zero, end: b.index(w.window[last]), counted: b.index(w.window[last]))
+      if isAlwaysInside(last) { return storeMean(all) }
+      // Counting taps result by result takes longer than joining them.
+      let origin = from * stride - w.padsBefore[last]
+      let reached = origin + ((lanes - 1) * stride + (w.window[last] - 1) * w.dilations[last])
+      b.when(zero.lessEqual(origin).and(reached.less(b.size(w.x.shape[rank])))) {
+        storeMean(all)
+      } otherwise: {
+        storeMean(taps(last, at: b.iota([lanes], dimension: 0) + from))
+      }
     }
     let whole = span.begin + (span.end - span.begin) / lanes * lanes
     b.loop(from: span.begin, to: whole, step: lanes) { results($0, limit: nil) }

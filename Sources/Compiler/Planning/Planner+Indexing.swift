@@ -27,7 +27,8 @@ extension Planner {
   }
 
   mutating func plan(_ op: GatherND, _ node: NodeID) throws {
-    let (x, indices) = (try placement(operand(node, 0)), try placement(operand(node, 1)))
+    let indices = try placement(operand(node, 1))
+    let x = try withRowsTogether(operand(node, 0), node, gathered: graph.type(graph[node].results[0]).shape)
     let rank = indices.view.rank - 1
     let picked = op.batchDims..<(op.batchDims + indices.view.shape[rank].constant!)
     let inner = x.view.strides[picked.upperBound...]
@@ -35,6 +36,18 @@ extension Planner {
       node, x, x.view.strides[..<op.batchDims] + [Dim](repeating: 0, count: rank - op.batchDims) + inner,
       picked: Array(picked), indices, indices.view.strides[..<rank] + inner.map { _ in 0 },
       component: indices.view.strides[rank])
+  }
+
+  /// Where a value lies of which rows are gathered. What one copy of it costs is less than that of picking as many elements one by one;
+  /// those who read it next read the copy too.
+  private mutating func withRowsTogether(_ value: ValueID, _ node: NodeID, gathered: Shape) throws -> Placement {
+    let x = try placement(value)
+    guard let last = x.view.strides.last, last != 1, x.view.shape.last != 1, tensor(x) == nil,
+      2 * gathered.product.estimate >= x.view.shape.product.estimate
+    else { return x }
+    let copy = dense(x, origin: graph[node].origin)
+    placements[value] = copy
+    return copy
   }
 
   /// Whether each size is at most the other's whatever the symbols' values, so that no access goes outside.
