@@ -17,6 +17,8 @@ class Task:
 
     @property
     def builder(self):
+        """Of sizes and a generator of random numbers: nodes, inputs and constants by name, and the shape and type (float32
+        unless given) of the output y; left out, ONNX Runtime says them."""
         return (QUANTISED if self.text.split()[1] == "i8" else BUILDERS)[self.kind]
 
     @property
@@ -31,22 +33,25 @@ class Task:
         for part in ("inputs", "expected"):
             (folder / part).mkdir(parents=True, exist_ok=True)
         generator = np.random.default_rng(20261124)
-        nodes, inputs, constants, output, *kind = self.builder(self.sizes, generator)
+        nodes, inputs, constants, *output = self.builder(self.sizes, generator)
         helper, numpy_helper = onnx.helper, onnx.numpy_helper
-        result = helper.np_dtype_to_tensor_dtype(np.dtype(*kind or ["float32"]))
+
+        def declared(name, shape, kind="float32"):
+            return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(np.dtype(kind)), shape)
+
         graph = helper.make_graph(
-            nodes, self.name,
-            [helper.make_tensor_value_info(n, helper.np_dtype_to_tensor_dtype(a.dtype), a.shape)
-             for n, a in inputs.items()],
-            [helper.make_tensor_value_info("y", result, output)],
+            nodes, self.name, [declared(n, a.shape, a.dtype) for n, a in inputs.items()],
+            [declared("y", *output) if output else helper.make_empty_tensor_value_info("y")],
             [numpy_helper.from_array(a, n) for n, a in constants.items()])
         domains = [("", 17)] + [(d, 1) for d in {n.domain for n in nodes} if d]
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid(*d) for d in domains], ir_version=8)
+        import onnxruntime
+        session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+        (result,) = session.run(["y"], inputs)
+        if not output:
+            model.graph.output[0].CopyFrom(declared("y", result.shape, result.dtype))
         onnx.checker.check_model(model)
         onnx.save(model, folder / "model.onnx")
-        import onnxruntime
-        session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
-        (result,) = session.run(None, inputs)
         for i, (name, array) in enumerate(inputs.items()):
             np.save(folder / "inputs" / f"{i:02d}_{name}.npy", array)
         np.save(folder / "expected" / "00_y.npy", result)
@@ -86,8 +91,9 @@ def nbits(s, g):
 
 
 def conv(s, g):
-    space = [s["h"], s["w"]] if s.get("h", 1) > 1 else [s["w"]]
-    taps = [s.get("k", 3), s.get("kw", s.get("k", 3))][-len(space):]
+    space = [s[a] for a in "dhw" if s.get(a, 1) > 1 or a == "w"]
+    k = s.get("k", 3)
+    taps = [s.get("kd", k), k, s.get("kw", k)][-len(space):]
     stride, dilation, groups = s.get("stride", 1), s.get("dilation", 1), s.get("groups", 1)
     pads = [s.get("pad", t // 2 * dilation) for t in taps]
     x = random(g, s.get("n", 1), s["c"], *space)
@@ -350,7 +356,12 @@ def named(names):
     products = [re.fullmatch(r"matmul-(\d+)-(\d+)-(\d+)", n) for n in names]
     known |= {p[0]: Task(p[0], "matmul f32 m={} n={} k={}".format(*p.groups())) for p in products if p}
     known |= {n: drawn(*n.split("-")[1:]) for n in names if re.fullmatch(r"random-\d+-\d+", n)}
+    return chosen(names, known, "tools/kernel-tasks") if names else ALL
+
+
+def chosen(names, known, listing):
+    """Those of `known`, tasks by name, that are called so."""
     unknown = [n for n in names if n not in known]
     if unknown:
-        sys.exit(f"no such task: {', '.join(unknown)}; tools/kernel-tasks lists them")
-    return [known[n] for n in names] if names else ALL
+        sys.exit(f"no such task: {', '.join(unknown)}; {listing} lists them")
+    return [known[n] for n in names]
