@@ -38,13 +38,14 @@ struct PackedMatmul: KernelTemplate {
     // The few rows that `SkinnyMatmul` does are any block's.
     let isFew = m != nil && SkinnyMatmul.rows(of: w) != nil
     let bytes = k * n * w.b.element.byteCount
+    let readsInPlace = Self.readsInPlace(w, on: machine)
     let tile =
       isFew
       ? SkinnyMatmul.tile(rows: m!, on: machine, isNarrow: w.isNarrow)
       : .fitting(
         rows: w.a.shape[1].estimate, columns: n, streams: m != nil && w.bIsConstant && !w.isNarrow,
         rowDistance: w.a.strides[1].constant.map { $0 * w.a.element.byteCount },
-        addresses: w.bIsConstant && !w.aIsConstant, on: machine)
+        addresses: w.bIsConstant && !w.aIsConstant, inPlace: readsInPlace, on: machine)
     let panels = (n + tile.columns - 1) / tile.columns
     // A panel's piece takes half of the level-1 cache; with the many registers of AVX-512 a step of k lasts so long that
     // its row comes from level 2 in time, and sums are put by and fetched again less often.
@@ -62,17 +63,21 @@ struct PackedMatmul: KernelTemplate {
     // Panels that a task packs for itself take a third of the level-2 cache.
     let most = machine.cacheBytes[1] / 3 / (depth * tile.columns * 4)
     var nc = min(panels, w.bIsConstant ? 64 : max(1, min(32, most)))
+    let batch = max(1, w.a.shape[0].constant ?? 1)
+    // What is not copied may be cut as finely as makes threads end together.
+    let sharesPanels = readsInPlace && panels >= 8
+    if sharesPanels { nc = machine.panelsPerTask(of: panels, others: batch, overhead: 0.003) }
     if w.aIsConstant, let m {
       // All rows in a task where columns make enough of them: b is packed once for all.
-      let columnTasks = max(1, w.a.shape[0].constant ?? 1) * ((panels + nc - 1) / nc)
+      let columnTasks = batch * ((panels + nc - 1) / nc)
       let blocks = (m + tile.rows - 1) / tile.rows
-      let tasks = max(1, (8 + columnTasks - 1) / columnTasks, (blocks + 63) / 64)
+      let enough = sharesPanels ? 1 : (8 + columnTasks - 1) / columnTasks
+      let tasks = max(1, enough, (blocks + 63) / 64)
       mc = (blocks + tasks - 1) / tasks
     }
     // Rows whose number is not known may be few.
     let blocks = m.map { ($0 + tile.rows - 1) / tile.rows }
     var rowTasks = blocks.map { ($0 + mc - 1) / mc } ?? 1
-    let batch = max(1, w.a.shape[0].constant ?? 1)
     // At least eight tasks where there is the work for them, so that two to four workers finish together.
     func panelsPerTask(_ rowTasks: Int) -> Int {
       var count = nc
@@ -111,12 +116,26 @@ struct PackedMatmul: KernelTemplate {
       "mr": tile.rows, "nr": tile.columns, "mc": mc, "nc": nc, "kc": kc, "packA": packs ? 1 : 0, "unroll": 4,
       "prefetch": fetches
         ? max(2, PanelPrefetch.blocks(passing: min(mc, w.a.shape[1].estimate / tile.rows))) : 0,
-      "columnsInner": !w.bIsConstant && kc >= k && k <= 128 ? 1 : 0,
-      "packB": !w.bIsConstant && w.b.strides[2] == 1 && (isPanel || w.a.shape[1].estimate <= 2 * tile.rows) ? 0 : 1,
+      "columnsInner": !w.bIsConstant && !readsInPlace && kc >= k && k <= 128 ? 1 : 0,
+      "packB": !w.bIsConstant && w.b.strides[2] == 1
+        && (isPanel || readsInPlace || w.a.shape[1].estimate <= 2 * tile.rows) ? 0 : 1,
       "skinnyPanels": SkinnyMatmul.panels(
         rows: m ?? 1, tile, panels, on: machine, isNarrow: w.isNarrow, inPlace: !w.bIsConstant),
       "skinnyUnroll": w.isNarrow ? max(1, 8 / (w.scaling?.steps ?? 1)) : w.bIsConstant ? 2 : 4,
     ]
+  }
+
+  /// Whether the panels of a run-time b are best read where they are, by the blocks of constant rows. Copying one takes as long
+  /// as the products of six to forty rows and pushes others out of level 2; what it would save is small unless rows of b lie so
+  /// many powers of two apart that those of a panel share few cache sets.
+  private static func readsInPlace(_ w: MatmulWorkload, on machine: Machine) -> Bool {
+    guard w.aIsConstant, !w.bIsConstant, w.b.strides[2] == 1, let distance = w.b.strides[1].constant,
+      let depth = w.b.shape[1].constant, !SkinnyMatmul.areFew(w.a.shape[1].constant)
+    else { return false }
+    // Sets of a level-2 cache of sixteen ways come again after that many bytes.
+    let span = greatestPowerOfTwo(
+      dividing: max(1, distance) * w.b.element.byteCount, atMost: machine.cacheBytes[1] / 16)
+    return depth * span <= machine.cacheBytes[1] / 2
   }
 
   /// That of the register tile, for as many rows; a panel that tasks turn over takes half a cycle an element.

@@ -31,10 +31,11 @@ public struct RegisterTile: Hashable, Sendable {
   ///     keeps the memory busy; of more rows than caches have ways two blocks.
   /// - Parameter rowDistance: bytes between rows of a, if that is known.
   /// - Parameter addresses: each row of a has an address of its own, of which a core holds no more than a dozen in registers.
+  /// - Parameter inPlace: b is not packed.
   /// - Parameter parts: what is multiplied, if words.
   static func fitting(
-    rows: Int, columns: Int, streams: Bool, rowDistance: Int? = nil, addresses: Bool, of parts: WordParts? = nil,
-    on machine: Machine
+    rows: Int, columns: Int, streams: Bool, rowDistance: Int? = nil, addresses: Bool, inPlace: Bool = false,
+    of parts: WordParts? = nil, on machine: Machine
   ) -> RegisterTile {
     let all = choices(on: machine)
     // Sixteen registers may all be taken, unless a product needs one until it is added.
@@ -51,21 +52,21 @@ public struct RegisterTile: Hashable, Sendable {
       return tile.rows <= most && (vectors <= 2 || (tile.rows + 1) * vectors + 1 + spare <= machine.vectorRegisters)
     }
     return (whole.isEmpty ? others : whole).min {
-      $0.cycles(rows: rows, columns: columns, addresses: addresses, on: machine)
-        < $1.cycles(rows: rows, columns: columns, addresses: addresses, on: machine)
+      $0.cycles(rows: rows, columns: columns, addresses: addresses, inPlace: inPlace, on: machine)
+        < $1.cycles(rows: rows, columns: columns, addresses: addresses, inPlace: inPlace, on: machine)
     }!
   }
 
   /// Cycles of a step of k over a whole result: two multiplications of vectors and two loads at a time, results after four,
-  /// 24 bytes of b from the level-2 cache; and a share for what doesn't overlap, addresses that come from the stack among it.
-  func cycles(rows: Int, columns: Int, addresses: Bool, on machine: Machine) -> Double {
+  /// 24 bytes of b from the level-2 cache, 20 if its rows lie apart; and a share for what doesn't overlap, addresses that come from the stack among it.
+  func cycles(rows: Int, columns: Int, addresses: Bool, inPlace: Bool = false, on machine: Machine) -> Double {
     let vectors = self.columns / machine.lanes
     let (high, panels) = ((rows + self.rows - 1) / self.rows, (columns + self.columns - 1) / self.columns)
     // Of few rows panels are what threads share: the one that has more of them counts.
     let shared = rows <= 64 ? machine.workers.map { (panels + $0 - 1) / $0 * $0 } ?? panels : panels
     let blocks = high * shared
     let (products, loads) = (self.rows * vectors, self.rows + vectors)
-    let step = Double(max(products, loads, 8, self.columns / 3)) / 2 + 0.15 * Double(loads)
+    let step = Double(max(products, loads, 8, self.columns * 2 / (inPlace ? 5 : 6))) / 2 + 0.15 * Double(loads)
     if addresses { return Double(blocks) * (step + 1.2 * Double(max(0, self.rows - 12))) }
     return Double(blocks) * step * (self == .best(on: machine) ? 0.98 : 1)
   }

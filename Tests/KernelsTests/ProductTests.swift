@@ -87,8 +87,22 @@ import Testing
         "mr": 4, "nr": 8, "mc": 2, "nc": 3, "kc": 16, "packA": 0, "unroll": 2, "prefetch": 0, "packB": 1,
         "columnsInner": 0, "skinnyPanels": 2, "skinnyUnroll": 2,
       ]
-      try KernelsTests.check(product.kernelCase(&generator), seed: seed, knobs: [knobs])
+      var inPlace = knobs
+      inPlace["packB"] = 0
+      try KernelsTests.check(product.kernelCase(&generator), seed: seed, knobs: [knobs, inPlace])
     }
+  }
+
+  /// Panels of a run-time b are read in place by the blocks of a constant a, unless its rows share few cache sets.
+  @Test(arguments: [(784, 0), (785, 0), (16384, 1)]) func constantLeftReads(columns: Int, packB: Int) throws {
+    var generator = SeededGenerator(seed: 1)
+    var product = MatmulCase(
+      m: 40, n: columns, k: 192, batch: 1, bIsConstant: false, transposed: false, isSymbolic: false)
+    product.aIsConstant = true
+    let kernel = try #require(allKernels.first { $0.name == "matmul.packed" })
+    let knobs = kernel.defaultKnobs(
+      for: product.kernelCase(&generator).workload, on: Target.avx512.machine)
+    #expect(knobs["packB"] == packB)
   }
 
   /// k in pieces, a packed: the ways that small defaults do not take.
