@@ -58,7 +58,8 @@ public struct RegisterTile: Hashable, Sendable {
   }
 
   /// Cycles of a step of k over a whole result: two multiplications of vectors and two loads at a time, results after four,
-  /// 24 bytes of b from the level-2 cache, 20 if its rows lie apart; and a share for what doesn't overlap, addresses that come from the stack among it.
+  /// 24 bytes of b from the level-2 cache, 20 if its rows lie apart; and a share for what doesn't
+  /// overlap, addresses that come from the stack among it.
   func cycles(rows: Int, columns: Int, addresses: Bool, inPlace: Bool = false, on machine: Machine) -> Double {
     let vectors = self.columns / machine.lanes
     let (high, panels) = ((rows + self.rows - 1) / self.rows, (columns + self.columns - 1) / self.columns)
