@@ -57,6 +57,20 @@ import Testing
     }
   }
 
+  /// Windows of one tap along height and width, which are one dimension where they move by one.
+  @Test(arguments: [1, 2])
+  func alongTime(step: Int) throws {
+    var net = Net()
+    let x = net.input("x", [2, 5, 6, 4, 7])
+    let op = Convolve(
+      strides: [1, step, 1], dilations: [1, 1, 1], padsBefore: [2, 0, 0], padsAfter: [0, 0, 0])
+    let y = try net.graph.add(op, x, net.graph.addConstant(ramp([9, 5, 3, 1, 1])))
+    let compiled = try CompiledGraph(
+      net.returning(net.binary(.add, y, net.graph.addConstant(ramp([9, 1, 1, 1], from: 0.1)))))
+    defer { compiled.remove() }
+    try compiled.expectAgreement([[ramp([2, 5, 6, 4, 7])]])
+  }
+
   /// A result that is also read with channels last is written so.
   @Test func twoReaders() throws {
     var net = Net()

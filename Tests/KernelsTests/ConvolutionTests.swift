@@ -22,6 +22,10 @@ import Testing
     ConvolutionCase([9, 13], 8, 17, window: [3, 3], pad: 1, isSymbolic: true),
     ConvolutionCase([15, 14], 3, 9, window: [7, 7], stride: 2, pad: 3),
     ConvolutionCase([12, 12], 4, 6, window: [3, 2], dilation: 2, pad: 2),
+    // Rows a dilation apart: as many of each residue, and not; more apart than there are.
+    ConvolutionCase([13, 9], 4, 6, window: [3, 3], dilation: 4, pad: 4),
+    ConvolutionCase([5, 7], 3, 5, window: [3, 1], dilation: 7, pad: 7),
+    ConvolutionCase([11, 6], 4, 6, window: [2, 2], dilation: 3, pad: 3, isSymbolic: true),
     ConvolutionCase([10, 10], 6, 9, window: [3, 3], pad: 1, groups: 3),
     ConvolutionCase([11], 7, 8, window: [5], stride: 2, pad: 2),
     ConvolutionCase([4, 5, 6], 3, 8, window: [2, 3, 3], pad: 1),
@@ -157,7 +161,28 @@ import Testing
     ConvolutionCase([3, 3], 40, 40, window: [7, 7], pad: 3, groups: 40),
     ConvolutionCase([4, 4, 7], 6, 6, window: [3, 3, 3], pad: 1, groups: 6),
   ])
-  func depthwise(_ c: ConvolutionCase) throws { try check(c) }
+  func depthwise(_ c: ConvolutionCase) throws {
+    try check(c)
+    try check(
+      c,
+      knobs: [
+        ["positions": 3, "vectors": 1, "tileH": 2, "tileW": 7], ["positions": 4, "vectors": 2, "tileH": 3, "tileW": 8],
+      ], kernel: "convolution.depthwise")
+  }
+
+  /// Dimensions that windows have one tap along are joined: not if they move by two, reach over a border, or lie apart.
+  @Test func longRows() throws {
+    func dimensions(_ c: ConvolutionCase) throws -> Int {
+      var generator = SeededGenerator(seed: 1)
+      guard case .convolution(let w) = c.kernelCase(&generator).workload else { return 0 }
+      return w.withLongRows.strides.count
+    }
+    #expect(try dimensions(ConvolutionCase([6, 4, 7], 3, 5, window: [3, 1, 1])) == 2)
+    #expect(try dimensions(rowCase([6, 4, 7], 3, 5, window: [3, 1, 1])) == 2)
+    #expect(try dimensions(ConvolutionCase([6, 4, 7], 3, 5, window: [3, 1, 1], stride: 2)) == 3)
+    #expect(try dimensions(ConvolutionCase([6, 4, 7], 3, 5, window: [3, 1, 1], pad: 1)) == 3)
+    #expect(try dimensions(ConvolutionCase([6, 4, 7], 3, 5, window: [1, 3, 3])) == 3)
+  }
 
   /// With channels first: whole tiles of rows and parts of them, columns in several blocks, residues of strides, groups,
   /// several channels, several outputs of a group at once, and depth.
@@ -180,6 +205,7 @@ import Testing
       knobs: [
         ["outputs": 1, "rows": 2, "vectors": 2, "tileH": 3, "tileW": 16],
         ["outputs": 1, "rows": 4, "vectors": 1, "tileH": 4, "tileW": 32],
+        ["outputs": 1, "rows": 7, "vectors": 1, "tileH": 8, "tileW": 32],
       ], kernel: "convolution.rows")
   }
 }
