@@ -28,9 +28,13 @@ extension Planner {
 
   mutating func plan(_ op: GatherND, _ node: NodeID) throws {
     let indices = try placement(operand(node, 1))
-    let x = try withRowsTogether(operand(node, 0), node, gathered: graph.type(graph[node].results[0]).shape)
     let rank = indices.view.rank - 1
     let picked = op.batchDims..<(op.batchDims + indices.view.shape[rank].constant!)
+    let data = operand(node, 0)
+    let hasRows = picked.upperBound < graph.type(data).rank
+    let x =
+      hasRows
+      ? try withRowsTogether(data, node, gathered: graph.type(graph[node].results[0]).shape) : try placement(data)
     let inner = x.view.strides[picked.upperBound...]
     try gather(
       node, x, x.view.strides[..<op.batchDims] + [Dim](repeating: 0, count: rank - op.batchDims) + inner,
