@@ -37,8 +37,7 @@ struct Depthwise: KernelTemplate {
     return ["positions": positions, "vectors": vectors, "tileH": shape.tileH, "tileW": shape.tileW]
   }
 
-  /// The rectangle that copies fewest elements for a position; what is copied to the level-2 cache, which has to be if taps are many,
-  /// takes twice as long.
+  /// The rectangle whose patch is copied soonest for a position.
   private func rectangle(
     _ w: ConvolutionWorkload, _ height: Int, _ width: Int, positions: Int, vectors: Int, _ machine: Machine
   ) -> DepthwisePatch {
@@ -47,21 +46,16 @@ struct Depthwise: KernelTemplate {
       * ((machine.vectors(for: w.groups) + vectors - 1) / vectors)
     func shapes(_ bytes: Int) -> [DepthwisePatch] {
       stride(from: positions, to: min(width, 128) + positions, by: positions).compactMap { tileW in
-        // At least eight tasks, so that two to four workers finish together.
-        let columns = others * ((width + tileW - 1) / tileW)
-        let most = max(1, height / max(1, min(height, (8 + columns - 1) / columns)))
-        let fits = (1...most).last {
-          DepthwisePatch(w, tileH: $0, tileW: tileW).elements * vectors * machine.vectorBytes <= bytes
+        let most = Machine.largestPart(of: height, others: others * ((width + tileW - 1) / tileW))
+        let fits = (1...max(1, most)).last {
+          DepthwisePatch(w, tileH: $0, tileW: tileW).bytes(vectors, machine) <= bytes
         }
-        return fits.map {
-          let parts = max(1, (height + $0 - 1) / $0)
-          return DepthwisePatch(w, tileH: max(1, (height + parts - 1) / parts), tileW: tileW)
-        }
+        return fits.map { DepthwisePatch(w, tileH: Machine.evenPart(of: height, atMost: $0), tileW: tileW) }
       }
     }
-    let near = shapes(machine.cacheBytes[0] * 5 / 8).map { ($0, $0.copied) }
-    let far = shapes(machine.cacheBytes[1] / 4).map { ($0, 2 * $0.copied) }
-    return (near + far).min { $0.1 < $1.1 }?.0 ?? DepthwisePatch(w, tileH: 1, tileW: positions)
+    let all = shapes(DepthwisePatch.near(machine)) + shapes(machine.cacheBytes[1] / 4)
+    return all.min { $0.copying(vectors, machine) < $1.copying(vectors, machine) }
+      ?? DepthwisePatch(w, tileH: 1, tileW: positions)
   }
 
   /// The taps by channels, as one panel a vector block wide: `[1, ⌈C / width⌉, taps, width]`.
@@ -81,9 +75,8 @@ struct Depthwise: KernelTemplate {
     let w = given.withThreeDimensions
     let vectors = machine.vectors(for: w.groups) * w.positions
     let shape = DepthwisePatch(w, tileH: knobs["tileH"], tileW: knobs["tileW"])
-    let copied = shape.copied * Double(shape.strides.reduce(1, *) * vectors)
-    let isNear = shape.elements * knobs["vectors"] * machine.vectorBytes <= machine.cacheBytes[0] * 5 / 8
-    return Double(vectors * w.taps.reduce(1, *)) / 2 / 0.8 + (isNear ? 2 : 4) * copied
+    return Double(vectors)
+      * (Double(w.taps.reduce(1, *)) / 2 / 0.8 + 2 * shape.copying(knobs["vectors"], machine))
   }
 
   fileprivate static func weights(_ w: ConvolutionWorkload, _ knobs: Knobs, _ machine: Machine) -> WeightPacking {
@@ -102,21 +95,25 @@ struct Depthwise: KernelTemplate {
 /// The part of x under a rectangle of `tileH · tileW` output positions, of one channel.
 private struct DepthwisePatch {
   let (tileH, tileW): (Int, Int)
-  /// Of h and w.
-  let strides: [Int]
   let planes: Int
   let (height, width): (Int, Int)
 
   /// - Parameter w: with three space dimensions.
   init(_ w: ConvolutionWorkload, tileH: Int, tileW: Int) {
-    (self.tileH, self.tileW, strides, planes) = (tileH, tileW, Array(w.strides[1...]), w.taps[0])
-    height = (tileH - 1) * w.strides[1] + (w.taps[1] - 1) * w.dilations[1] + 1
-    width = (tileW - 1) * w.strides[2] + (w.taps[2] - 1) * w.dilations[2] + 1
+    (self.tileH, self.tileW, planes) = (tileH, tileW, w.taps[0])
+    (height, width) = (w.reach(of: tileH, along: 1), w.reach(of: tileW, along: 2))
   }
 
   var elements: Int { planes * height * width }
-  /// How often an element is copied, where rectangles share the rows and columns at their borders.
-  var copied: Double { Double(elements) / Double(tileH * tileW * strides.reduce(1, *)) }
+  func bytes(_ vectors: Int, _ machine: Machine) -> Int { elements * vectors * machine.vectorBytes }
+  /// Vectors copied for one of the results: those that rectangles share at their borders by each. To the level-2 cache, where a patch has to
+  /// be if taps are many, it takes twice as long.
+  func copying(_ vectors: Int, _ machine: Machine) -> Double {
+    let isNear = bytes(vectors, machine) <= Self.near(machine)
+    return Double(elements) / Double(tileH * tileW) * (isNear ? 1 : 2)
+  }
+  /// What of the level-1 cache a patch takes.
+  static func near(_ machine: Machine) -> Int { machine.cacheBytes[0] * 5 / 8 }
 }
 
 private struct DepthwiseProgram {
@@ -203,8 +200,7 @@ private struct DepthwiseProgram {
     let corner = corner(task, zero, zero)
     let sizes = (1...3).map { b.size(w.x.shape[$0]) }
     let columns = b.index(shape.width)
-    let lower = (zero - corner[2]).maximum(zero).minimum(columns)
-    let upper = (sizes[2] - corner[2]).minimum(columns).maximum(lower)
+    let (lower, upper) = columns.inside(sizes[2], from: corner[2], zero: zero)
     let nothing = b.constant(0, .float32, [width])
     let height = (rows - 1) * w.strides[1] + ((w.taps[1] - 1) * w.dilations[1] + 1)
     b.nested([b.index(shape.planes), height]) { i in

@@ -31,8 +31,7 @@ struct PatchCopy {
     let sizes = (1...3).map { b.size(w.x.shape[$0]) }
     let zero = b.index(0)
     // Columns of the patch that lie within the image: lower ..< upper.
-    let lower = (zero - start[2]).maximum(zero).minimum(columns)
-    let upper = (sizes[2] - start[2]).minimum(columns).maximum(lower)
+    let (lower, upper) = columns.inside(sizes[2], from: start[2], zero: zero)
     let firstChannel = group * channels
     b.loop(to: b.index(taps[0])) { td in
       let d = start[0] + td * w.dilations[0]
@@ -128,5 +127,22 @@ struct PatchCopy {
   private func vectors(of length: Int, _ body: (Int, Int) -> Void) {
     let most = 8 * machine.lanes
     for start in stride(from: 0, to: length, by: most) { body(start, min(most, length - start)) }
+  }
+}
+
+extension Tile {
+  /// Of so many positions of a row from `start` on those that are there: lower ..< upper, counted from `start`.
+  /// - Parameter size: how many the row has.
+  func inside(_ size: Tile, from start: Tile, zero: Tile) -> (lower: Tile, upper: Tile) {
+    let lower = (zero - start).maximum(zero).minimum(self)
+    return (lower, (size - start).minimum(self).maximum(lower))
+  }
+}
+
+extension ConvolutionWorkload {
+  /// Positions that windows of `outputs` neighbours along dimension `d` of three reach over.
+  /// - Parameter spacing: how far apart those that count lie.
+  func reach(of outputs: Int, along d: Int, spacing: Int = 1) -> Int {
+    (outputs - 1) * strides[d] + (taps[d] - 1) * dilations[d] / spacing + 1
   }
 }

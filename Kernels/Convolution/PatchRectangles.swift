@@ -37,10 +37,7 @@ struct PatchRectangles {
 
   /// Positions of x under a rectangle, along h and w.
   private static func patchSize(of w: ConvolutionWorkload, _ tileH: Int, _ tileW: Int) -> (h: Int, w: Int) {
-    func size(_ outputs: Int, _ dimension: Int, spacing: Int) -> Int {
-      (outputs - 1) * w.strides[dimension] + (w.taps[dimension] - 1) * w.dilations[dimension] / spacing + 1
-    }
-    return (size(tileH, 1, spacing: w.rowSpacing), size(tileW, 2, spacing: 1))
+    (w.reach(of: tileH, along: 1, spacing: w.rowSpacing), w.reach(of: tileW, along: 2))
   }
 
   /// A rectangle with rows of up to 64 positions, or 96 where there is one, and a patch of at most a third of the level-2

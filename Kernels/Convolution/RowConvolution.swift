@@ -66,18 +66,15 @@ struct RowConvolution: KernelTemplate {
   private func rectangle(
     _ w: ConvolutionWorkload, rows: Int, least: Int, _ height: Int, _ width: Int, _ machine: Machine
   ) -> PatchShape {
-    // At least eight tasks, so that two to four workers finish together.
     let others = w.groups * (w.epilogue.output.shape[0] * w.epilogue.output.shape[1]).estimate
     func fitting(_ tileW: Int, _ budget: Int) -> PatchShape? {
       var shape = PatchShape(w, tileH: rows, tileW: tileW)
       let columns = others * ((width + tileW - 1) / tileW)
-      let most = min(64, height / max(1, min(height, (8 + columns - 1) / columns)))
+      let most = min(64, Machine.largestPart(of: height, others: columns))
       while shape.tileH + rows <= most, shape.withTileH(shape.tileH + rows).elements <= budget {
         shape.tileH += rows
       }
-      // Parts of equal height.
-      let parts = (height + shape.tileH - 1) / shape.tileH
-      shape.tileH = ((height + parts - 1) / parts + rows - 1) / rows * rows
+      shape.tileH = (Machine.evenPart(of: height, atMost: shape.tileH) + rows - 1) / rows * rows
       return shape.elements <= budget ? shape : nil
     }
     let widths = Array(

@@ -22,8 +22,7 @@ struct RowPatch {
     let sizes = (1...3).map { b.size(w.x.shape[$0]) }
     let rows = (height - 1) * w.strides[1] + ((shape.taps[1] - 1) * w.dilations[1] + 1)
     let columns = b.index(shape.places * w.strides[2])
-    let lower = (zero - start[2]).maximum(zero).minimum(columns)
-    let upper = (sizes[2] - start[2]).minimum(columns).maximum(lower)
+    let (lower, upper) = columns.inside(sizes[2], from: start[2], zero: zero)
     b.loop(to: b.index(shape.planes)) { plane in
       let channel = group * shape.channels + plane / shape.taps[0]
       let d = start[0] + plane % shape.taps[0] * w.dilations[0]

@@ -3,6 +3,16 @@ import TileIR
 // How work is cut into tasks that threads share.
 
 extension Machine {
+  /// The largest part of `size` that leaves at least eight tasks, so that two to four workers finish together.
+  /// - Parameter others: tasks that each part is cut into besides.
+  static func largestPart(of size: Int, others: Int) -> Int { size / max(1, min(size, (8 + others - 1) / others)) }
+
+  /// As many parts as those of `most` would be, of one size.
+  static func evenPart(of size: Int, atMost most: Int) -> Int {
+    let parts = max(1, (size + most - 1) / most)
+    return max(1, (size + parts - 1) / parts)
+  }
+
   /// How many of `panels` a task takes, so that all tasks are through soonest.
   /// - Parameters:
   ///   - others: tasks that each of these is cut into besides.

@@ -4,8 +4,7 @@ extension Operation {
     switch kind {
     case .size, .constant, .iota, .allocate, .barrier: []
     case .unary(_, let x), .cast(let x), .bitcast(let x), .broadcast(let x), .reshape(let x), .transpose(let x, _),
-      .rotate(let x, _),
-      .reduce(_, let x, _):
+      .rotate(let x, _), .reduce(_, let x, _):
       [x]
     case .binary(_, let x, let y): [x, y]
     case .select(let x, let y, let z), .fma(let x, let y, let z), .dot(let x, let y, let z),
@@ -25,8 +24,7 @@ extension Operation {
     case .loop(let loop): [loop.body]
     case .conditional(_, let then, let otherwise): [then, otherwise]
     case .size, .constant, .iota, .unary, .binary, .select, .fma, .cast, .bitcast, .broadcast, .reshape, .transpose,
-      .rotate,
-      .reduce, .dot, .dotOfWords, .load, .store, .prefetch, .allocate, .barrier:
+      .rotate, .reduce, .dot, .dotOfWords, .load, .store, .prefetch, .allocate, .barrier:
       []
     }
   }

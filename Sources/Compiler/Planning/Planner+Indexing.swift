@@ -30,11 +30,7 @@ extension Planner {
     let indices = try placement(operand(node, 1))
     let rank = indices.view.rank - 1
     let picked = op.batchDims..<(op.batchDims + indices.view.shape[rank].constant!)
-    let data = operand(node, 0)
-    let hasRows = picked.upperBound < graph.type(data).rank
-    let x =
-      hasRows
-      ? try withRowsTogether(data, node, gathered: graph.type(graph[node].results[0]).shape) : try placement(data)
+    let x = try withRowsTogether(node, from: picked.upperBound)
     let inner = x.view.strides[picked.upperBound...]
     try gather(
       node, x, x.view.strides[..<op.batchDims] + [Dim](repeating: 0, count: rank - op.batchDims) + inner,
@@ -42,11 +38,13 @@ extension Planner {
       component: indices.view.strides[rank])
   }
 
-  /// Where a value lies of which rows are gathered. What one copy of it costs is less than that of picking as many elements one by one;
-  /// those who read it next read the copy too.
-  private mutating func withRowsTogether(_ value: ValueID, _ node: NodeID, gathered: Shape) throws -> Placement {
+  /// Where the data lies of which a node gathers rows, if it does: dimensions from `first` on. What one copy of it costs is less than that of
+  /// picking as many elements one by one; those who read it next read the copy too.
+  private mutating func withRowsTogether(_ node: NodeID, from first: Int) throws -> Placement {
+    let value = operand(node, 0)
     let x = try placement(value)
-    guard let last = x.view.strides.last, last != 1, x.view.shape.last != 1, tensor(x) == nil,
+    let gathered = graph.type(graph[node].results[0]).shape
+    guard first < x.view.rank, x.view.strides.last != 1, x.view.shape.last != 1, tensor(x) == nil,
       2 * gathered.product.estimate >= x.view.shape.product.estimate
     else { return x }
     let copy = dense(x, origin: graph[node].origin)

@@ -14,8 +14,7 @@ extension KernelLowering {
     case .conditional(let condition, let then, let otherwise): lower(condition, then, otherwise)
     case .barrier: break  // lanes of a grid iteration are one thread here
     case .size, .constant, .iota, .unary, .binary, .select, .fma, .cast, .bitcast, .broadcast, .reshape, .transpose,
-      .rotate,
-      .reduce, .dot, .dotOfWords, .load:
+      .rotate, .reduce, .dot, .dotOfWords, .load:
       let result = operation.results[0]
       guard case .tile(let element, let shape) = program[result] else { preconditionFailure("a tile") }
       values[result] = lower(operation.kind, element, shape)

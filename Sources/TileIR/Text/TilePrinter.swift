@@ -100,8 +100,7 @@ struct TilePrinter {
         depth -= 1
         line("}")
       case .size, .constant, .iota, .unary, .binary, .select, .fma, .cast, .bitcast, .broadcast, .reshape, .transpose,
-        .rotate,
-        .reduce, .dot, .dotOfWords, .load, .store, .prefetch, .allocate, .barrier:
+        .rotate, .reduce, .dot, .dotOfWords, .load, .store, .prefetch, .allocate, .barrier:
         line(header(operation))
       }
     }
@@ -115,8 +114,7 @@ struct TilePrinter {
     switch operation.kind {
     case .store, .prefetch, .loop, .conditional, .barrier: isTyped = false
     case .size, .constant, .iota, .unary, .binary, .select, .fma, .cast, .bitcast, .broadcast, .reshape, .transpose,
-      .rotate,
-      .reduce, .dot, .dotOfWords, .load, .allocate:
+      .rotate, .reduce, .dot, .dotOfWords, .load, .allocate:
       isTyped = true
     }
     let type = isTyped ? operation.results.first.map { ": \(typeText($0))" } ?? "" : ""

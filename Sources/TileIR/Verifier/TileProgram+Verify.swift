@@ -174,8 +174,7 @@ struct TileVerifier {
       }
       try checkAllocation(type)
     case .size, .constant, .iota, .unary, .binary, .select, .fma, .cast, .bitcast, .broadcast, .reshape, .transpose,
-      .rotate,
-      .reduce, .dot, .dotOfWords, .load:
+      .rotate, .reduce, .dot, .dotOfWords, .load:
       let result = try onlyResult(operation)
       guard case .tile(let element, let shape) = program[result] else {
         throw violated(.operandKind, "the result %\(result.index) is a buffer")

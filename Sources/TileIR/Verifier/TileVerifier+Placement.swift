@@ -10,8 +10,7 @@ extension TileVerifier {
     switch operation.kind {
     case .loop: break
     case .size, .constant, .iota, .unary, .binary, .select, .fma, .cast, .bitcast, .broadcast, .reshape, .transpose,
-      .rotate,
-      .reduce, .dot, .dotOfWords, .load:
+      .rotate, .reduce, .dot, .dotOfWords, .load:
       for result in operation.results where program.types.indices.contains(result.index) {
         guard case .tile(_, let shape) = program[result], shape.isEmpty else {
           throw violated(.topLevel, "%\(result.index) is \(program[result])")
