@@ -123,6 +123,14 @@ struct FoldingTests {
     #expect(after.mnemonics == ["matmul"])
   }
 
+  /// DeBERTa projects its table of relative positions by each layer's weights.
+  @Test func foldsProjectionsOfTables() throws {
+    var n = Net()
+    let projected = try n.add(MatMul(transposeRight: true), n.constant([512, 768]), n.constant([768, 768]))
+    let y = try n.add(MatMul(), n.input(["b", 512]), projected)
+    #expect(try n.returning(y).rewritten(foldingRules).mnemonics == ["matmul"])
+  }
+
   @Test func doesNotExpandBroadcasts() throws {
     var n = Net()
     let wide = try n.add(Broadcast([1024, 1024]), n.constant([1024]))

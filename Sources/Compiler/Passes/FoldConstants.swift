@@ -12,8 +12,9 @@ extension GraphPass {
 /// that costs nothing to make at run time.
 private let largestGrowth = 1 << 20
 
-/// Multiplications that reference evaluation may do for one node; it is far slower than what we compile.
-private let largestWork = 1 << 28
+/// Multiplications that reference evaluation may do for one node, a few seconds: projections of a table of positions, which
+/// DeBERTa has in each layer, are within.
+private let largestWork = 1 << 32
 
 let foldingRules: [Rule] = [
   Rule("value whose elements are known = constant", anyOp: { g, op, x in knownContents(&g, op, x) }),

@@ -53,23 +53,33 @@ public struct MatMul: Op {
     ]
   }
 
+  /// Constants are folded by this, so it is quick for what it is: rows of b side by side, some of them at a time, which
+  /// all rows of a find in a cache.
   private func multiply<N: ReferenceNumber>(_ a: HostTensor, _ b: HostTensor, _ shape: [Int], _: N.Type) -> HostTensor {
     let (m, depth) = sizes(a.shape, transposeLeft)
     let n = shape[shape.count - 1]
     let batch = Array(shape.dropLast(2))
     let (aBatch, bBatch) = (matrixNumbers(a.shape, batch), matrixNumbers(b.shape, batch))
-    let (x, y) = (N.load(a), N.load(b))
+    let (x, y) = (N.load(a), N.load(transposeRight ? b.matricesTransposed : b))
     let (aRow, aColumn) = transposeLeft ? (1, m) : (depth, 1)
-    let (bRow, bColumn) = transposeRight ? (1, depth) : (n, 1)
     var result = [N](repeating: .zero, count: shape.product)
-    for matrix in aBatch.indices {
-      let (aStart, bStart) = (aBatch[matrix] * m * depth, bBatch[matrix] * depth * n)
-      for i in 0..<m {
-        let row = (matrix * m + i) * n
-        for k in 0..<depth {
-          let left = x[aStart + i * aRow + k * aColumn]
-          let right = bStart + k * bRow
-          for j in 0..<n { result[row + j] = N.sum(result[row + j], N.product(left, y[right + j * bColumn])) }
+    let rowsOfB = max(1, (1 << 15) / max(1, n))
+    result.withUnsafeMutableBufferPointer { result in
+      x.withUnsafeBufferPointer { x in
+        y.withUnsafeBufferPointer { y in
+          for matrix in aBatch.indices {
+            let (aStart, bStart) = (aBatch[matrix] * m * depth, bBatch[matrix] * depth * n)
+            for first in stride(from: 0, to: depth, by: rowsOfB) {
+              for i in 0..<m {
+                let row = (matrix * m + i) * n
+                for k in first..<min(first + rowsOfB, depth) {
+                  let left = x[aStart + i * aRow + k * aColumn]
+                  let right = bStart + k * n
+                  for j in 0..<n { result[row + j] = N.sum(result[row + j], N.product(left, y[right + j])) }
+                }
+              }
+            }
+          }
         }
       }
     }
@@ -80,6 +90,17 @@ public struct MatMul: Op {
   private func matrixNumbers(_ shape: [Int], _ batch: [Int]) -> [Int] {
     let own = Array(shape.dropLast(2))
     return HostTensor(integers: Array(0..<own.product), own).broadcast(to: batch).integers.map { Int($0) }
+  }
+}
+
+extension HostTensor {
+  /// Its matrices with rows and columns exchanged.
+  fileprivate var matricesTransposed: HostTensor {
+    let last = shape.count - 1
+    let strides = rowMajorStrides(shape)
+    return strided(
+      shape.dropLast(2) + [shape[last], shape[last - 1]],
+      strides: strides.dropLast(2) + [strides[last], strides[last - 1]])
   }
 }
 
