@@ -32,4 +32,5 @@ public let allKernels: [any KernelTemplate] = [
   ArgReduce(),
   Philox(),
   Recurrence(),
+  RecurrenceInSteps(),
 ]

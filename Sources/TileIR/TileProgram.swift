@@ -8,8 +8,9 @@ import TensorTypes
 ///
 /// **Levels.** At the top of the body stand scalar operations and loops; each top-level loop mapped `parallel` or
 /// `grid` (with those nested perfectly in it) is a *phase*, launched over workers or blocks, and ends before the
-/// next one starts. `group` and `lane` loops stand within a grid and split its work over warps and lanes; `shared`
-/// buffers are common to the lanes of one grid iteration, ordered by `barrier`.
+/// next one starts. A sequential loop at the top may hold phases and scalars, and then repeats them, as a recurrence
+/// needs (on a GPU: a loop of launches). `group` and `lane` loops stand within a grid and split its work over warps and
+/// lanes; `shared` buffers are common to the lanes of one grid iteration, ordered by `barrier`.
 public struct TileProgram: Hashable, Sendable {
   /// After the grammar `family_types_sizes`, a C identifier: `matmul_f32_14x32_k384`.
   public var name: String
@@ -218,6 +219,28 @@ public struct Loop: Hashable, Sendable {
     self.body = body
     self.yields = yields
   }
+}
+
+extension Operation {
+  /// Whether it is a loop that workers or blocks share: outermost, a phase.
+  public var isPhaseLoop: Bool {
+    guard case .loop(let loop) = kind else { return false }
+    return switch loop.mapping {
+    case .parallel, .grid: true
+    case .sequential, .unrolled, .pipelined, .group, .lane: false
+    }
+  }
+
+  /// The sequential loop that it is, if it holds phases: one that repeats them.
+  public var repetition: Loop? {
+    guard case .loop(let loop) = kind, loop.mapping == .sequential, loop.holdsPhases else { return nil }
+    return loop
+  }
+}
+
+extension Loop {
+  /// Whether phase loops stand directly in it.
+  public var holdsPhases: Bool { body.operations.contains(where: \.isPhaseLoop) }
 }
 
 /// Who runs the iterations of a loop.

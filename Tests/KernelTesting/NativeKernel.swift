@@ -83,6 +83,7 @@ public final class NativeKernel {
       context.append(symbolBytes.baseAddress)
       context.append(local.start)
       context.append(UnsafeMutableRawPointer(bitPattern: perWorker))
+      context.append(nil)  // for the iteration of a loop that repeats phases
       withExtendedLifetime((buffers, local)) { entry(&services, &context) }
     }
   }

@@ -32,8 +32,9 @@ extension RecurrentCase {
   }
 
   @Test(arguments: RecurrentCase.kinds) func knobs(kind: RecurrentWorkload.Kind) throws {
-    for (rows, vectors) in [(1, 2), (2, 4), (4, 1)] {
-      try RecurrentCase(kind: kind, batch: 5, hidden: 21).run(knobs: [["rows": rows, "vectors": vectors]])
+    for (rows, vectors, parts) in [(1, 2, 2), (2, 4, 1), (4, 1, 2), (5, 1, 8)] {
+      let knobs: Knobs = ["rows": rows, "vectors": vectors, "parts": parts]
+      try RecurrentCase(kind: kind, batch: 5, hidden: 21).run(knobs: [knobs])
     }
   }
 }

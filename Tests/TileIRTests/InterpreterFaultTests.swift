@@ -137,6 +137,28 @@ import TileIR
     #expect(found == nil)
   }
 
+  /// Every element is the sum of its neighbours' last values, step for step: from one of two rows to the other there
+  /// is no race, in place there is.
+  @Test(arguments: [true, false])
+  func repetitionsArePhases(isInPlace: Bool) throws {
+    let found = try fault(
+      """
+      for parallel(1) %10 = %3 to %4 step 1 { %11 = constant 1.0: f32 store %11, %2[%10] store %11, %1[%10] }
+      for sequential %12 = %3 to %6 step 1 {
+        %14 = subtract %4, %5: i64
+        for parallel(1) %15 = %3 to %14 step 1 {
+          %16 = add %15, %5: i64
+          %17 = load %2[%15] fill 0.0: f32
+          %18 = load %2[%16] fill 0.0: f32
+          %19 = add %17, %18: f32
+          store %19, %\(isInPlace ? 2 : 1)[%15]
+        }
+        for parallel(1) %20 = %3 to %4 step 1 { %21 = load %1[%20] fill 0.0: f32 store %21, %2[%20] }
+      }
+      """)
+    #expect(found?.kind == (isInPlace ? .race : nil), "\(found.map(\.description) ?? "")")
+  }
+
   /// Lanes hand a value to their neighbour through shared memory: with the barrier, and without.
   @Test(arguments: [true, false])
   func lanesNeedABarrier(hasBarrier: Bool) throws {

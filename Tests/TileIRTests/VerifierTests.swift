@@ -75,7 +75,7 @@ private let broken: [(TileRule, String)] = [
   (.condition, "for sequential %5 = %2 to %3 step 1 { if %2 { } else { } }"),
   (.topLevel, "%5 = constant 0: i64[4]"),
   (.topLevel, "%5 = constant 0: f32 store %5, %1[%2, %2]"),
-  (.phase, "for sequential %5 = %2 to %3 step 1 { for parallel(1) %6 = %2 to %3 step 1 { } }"),
+  (.phase, "for unrolled(2) %5 = %2 to %3 step 1 { for parallel(1) %6 = %2 to %3 step 1 { } }"),
   (.phase, "for grid(0) %5 = %2 to %3 step 1 { for parallel(1) %6 = %2 to %3 step 1 { } }"),
   (
     .phaseNest,
@@ -89,6 +89,23 @@ private let broken: [(TileRule, String)] = [
   (
     .phaseBounds,
     "for grid(0) %5 = %2 to %3 step 1 { %6 = add %5, %3: i64 for grid(1) %7 = %2 to %6 step 1 { } }"
+  ),
+  (
+    .repetition,
+    """
+    for sequential %5 = %2 to %3 step 1 {
+      for sequential %6 = %2 to %3 step 1 { for parallel(1) %7 = %2 to %3 step 1 { } }
+      for parallel(1) %8 = %2 to %3 step 1 { }
+    }
+    """
+  ),
+  (
+    .repetition,
+    "%5 = for sequential %6 = %2 to %3 step 1 carrying %7 = %2 { for grid(0) %8 = %2 to %3 step 1 { } yield %7 }"
+  ),
+  (
+    .repetition,
+    "for sequential %5 = %2 to %3 step 1 { %6 = load %0[%5, %5] fill 0.0: f32 for grid(0) %7 = %2 to %3 step 1 { } }"
   ),
   (.groupsAndLanes, "for lane %5 = %2 to %3 step 1 { }"),
   (.groupsAndLanes, "for parallel(1) %5 = %2 to %3 step 1 { for group %6 = %2 to %3 step 1 { } }"),

@@ -5,8 +5,8 @@ import TileIR
 /// Lowers one tile program to CPU vector code: a function a phase, and an entry that launches them.
 ///
 /// The entry is `void NAME(const TesseraServices *, void **context)`; the context holds the buffers' addresses in the
-/// parameters' order, then the symbols' values (`const int64_t *`), the address of the workers' local memory, and the
-/// bytes of it that each worker has.
+/// parameters' order, then the symbols' values (`const int64_t *`), the address of the workers' local memory, the
+/// bytes of it that each worker has, and room for an `int64_t`: which iteration of a loop that repeats phases it is.
 final class KernelLowering {
   let e: Emitter
   let target: Target
@@ -33,17 +33,22 @@ final class KernelLowering {
 
   /// Emits all functions of the kernel.
   func lower() {
-    var phases: [Operation] = []
-    var scalars: [Operation] = []
+    var phases = 0
+    var scalars = Block()
     for operation in program.body.operations {
-      if case .loop(let loop) = operation.kind, loop.mapping.isConcurrent {
-        lowerPhase(operation, number: phases.count, after: scalars)
-        phases.append(operation)
+      if operation.isPhaseLoop {
+        lowerPhase(operation, number: phases, after: scalars)
+        phases += 1
+      } else if let loop = operation.repetition {
+        for phase in loop.body.operations where phase.isPhaseLoop {
+          lowerPhase(phase, number: phases, after: scalars, repeatedBy: loop)
+          phases += 1
+        }
       } else {
-        scalars.append(operation)
+        scalars.operations.append(operation)
       }
     }
-    lowerEntry(phases, scalars)
+    lowerEntry()
   }
 
   // MARK: Values
@@ -112,6 +117,11 @@ final class KernelLowering {
 
   // MARK: Phases
 
+  /// What is neither a phase nor repeats phases.
+  private func scalars(in block: Block) -> Block {
+    Block(block.operations.filter { !$0.isPhaseLoop && $0.repetition == nil })
+  }
+
   /// The concurrent loops nested perfectly in one another, outermost first, and the scalar operations that stand
   /// between them, which depend on none of them.
   private func nest(_ operation: Operation) -> (loops: [Loop], between: [Operation]) {
@@ -134,12 +144,21 @@ final class KernelLowering {
 
   private func phaseName(_ number: Int) -> String { "\(program.name).phase\(number)" }
 
+  /// Where the context holds the iteration of a loop that repeats phases.
+  private var iteration: LLVMValueRef { e.offset(context, e.pointer, e.constant(program.parameters.count + 3)) }
+
   /// `void phase(context, worker, begin, end)`: iterations begin..<end of the flattened nest.
-  private func lowerPhase(_ operation: Operation, number: Int, after scalars: [Operation]) {
+  private func lowerPhase(
+    _ operation: Operation, number: Int, after above: Block, repeatedBy loop: Loop? = nil
+  ) {
     let parameters = e.begin(phaseName(number), [e.pointer, e.i32, e.i64, e.i64])
     openContext(parameters[0])
     worker = parameters[1]
-    lower(Block(scalars))
+    lower(above)
+    if let loop {
+      values[loop.induction] = Registers(element: .int64, shape: [], chunks: [e.load(e.i64, iteration, alignment: 8)])
+      lower(scalars(in: loop.body))
+    }
     let (loops, between) = nest(operation)
     lower(Block(between))
     let counts = loops.map { tripCount($0) }
@@ -163,28 +182,47 @@ final class KernelLowering {
   }
 
   /// `void NAME(services, context)`: launches the phases one after the other.
-  private func lowerEntry(_ phases: [Operation], _ scalars: [Operation]) {
+  private func lowerEntry() {
     let parameters = e.begin(program.name, [e.pointer, e.pointer])
     openContext(parameters[1])
-    lower(Block(scalars))
+    lower(scalars(in: program.body))
     let services = parameters[0]
     // struct TesseraServices { u32 size; i32 worker_count; void *host; void (*parallel_for)(…); … }
     let host = e.load(e.pointer, e.offset(services, e.i8, e.constant(8)), alignment: 8)
     let launch = e.load(e.pointer, e.offset(services, e.i8, e.constant(16)), alignment: 8)
-    var types: [LLVMTypeRef?] = [e.pointer, e.pointer, e.pointer, e.i64, e.i64]
-    let type = LLVMFunctionType(e.void, &types, UInt32(types.count), 0)
-    for (number, operation) in phases.enumerated() {
-      let (loops, between) = nest(operation)
-      lower(Block(between))
-      var count = e.constant(1)
-      for loop in loops { count = e.multiply(count, tripCount(loop)) }
-      var grain = 1
-      for case .parallel(let loopGrain) in loops.map(\.mapping) { grain = max(grain, loopGrain) }
-      let body = LLVMGetNamedFunction(e.module, phaseName(number))
-      var arguments: [LLVMValueRef?] = [host, body, parameters[1], count, e.constant(grain)]
-      LLVMBuildCall2(e.builder, type, launch, &arguments, UInt32(arguments.count), "")
+    var number = 0
+    for operation in program.body.operations {
+      if operation.isPhaseLoop {
+        lowerLaunch(operation, &number, launch, host)
+      } else if let loop = operation.repetition {
+        _ = forEach(
+          from: scalar(loop.lower), to: scalar(loop.upper), step: loop.step, carrying: [], metadata: nil
+        ) { induction, _ in
+          e.store(induction, iteration, alignment: 8)
+          values[loop.induction] = Registers(element: .int64, shape: [], chunks: [induction])
+          lower(scalars(in: loop.body))
+          for phase in loop.body.operations where phase.isPhaseLoop { lowerLaunch(phase, &number, launch, host) }
+          return []
+        }
+      }
     }
     LLVMBuildRetVoid(e.builder)
+  }
+
+  /// Calls the service `launch` with the phase of this number, and counts it.
+  private func lowerLaunch(_ phase: Operation, _ number: inout Int, _ launch: LLVMValueRef, _ host: LLVMValueRef) {
+    var types: [LLVMTypeRef?] = [e.pointer, e.pointer, e.pointer, e.i64, e.i64]
+    let type = LLVMFunctionType(e.void, &types, UInt32(types.count), 0)
+    let (loops, between) = nest(phase)
+    lower(Block(between))
+    var count = e.constant(1)
+    for loop in loops { count = e.multiply(count, tripCount(loop)) }
+    var grain = 1
+    for case .parallel(let loopGrain) in loops.map(\.mapping) { grain = max(grain, loopGrain) }
+    let body = LLVMGetNamedFunction(e.module, phaseName(number))
+    var arguments: [LLVMValueRef?] = [host, body, context, count, e.constant(grain)]
+    LLVMBuildCall2(e.builder, type, launch, &arguments, UInt32(arguments.count), "")
+    number += 1
   }
 
   /// The next piece of the worker's local memory, aligned to 64 bytes.

@@ -89,7 +89,7 @@ final class RunLowering {
     mark = service(.mark)
     isMarking = LLVMBuildICmp(e.builder, LLVMIntNE, mark, LLVMConstNull(e.pointer), "")!
     let most: Int = (program.steps.launches() as [HostProgram.Launch]).map(\.buffers.count).max() ?? 0
-    context = LLVMBuildArrayAlloca(e.builder, e.pointer, e.constant32(most + 3), "context")!
+    context = LLVMBuildArrayAlloca(e.builder, e.pointer, e.constant32(most + 4), "context")!
   }
 
   private func service(_ service: Service) -> LLVMValueRef {

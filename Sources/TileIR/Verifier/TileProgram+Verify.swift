@@ -34,7 +34,7 @@ struct TileVerifier {
     var lanes = 0
     /// Directly in the body of the innermost grid loop.
     var isGridBody = false
-    /// Nothing but phase loops around.
+    /// Nothing around but phase loops and a loop that repeats phases.
     var isPhaseNest = true
 
     var phases: Int { parallel + gridAxes.count }

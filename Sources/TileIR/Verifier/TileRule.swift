@@ -45,6 +45,7 @@ public enum TileRule: Int, Hashable, Sendable, CaseIterable {
   case phase
   case phaseNest
   case phaseBounds
+  case repetition
   case groupsAndLanes
   case barrier
   case sharedPlacement
@@ -93,9 +94,11 @@ public enum TileRule: Int, Hashable, Sendable, CaseIterable {
     case .mappingNumbers: "unrolling, stages and grain are at least 1, a grid's axis is 0, 1 or 2"
     case .condition: "the condition of a conditional is a bool scalar"
     case .topLevel: "at the top stand loops and operations that make scalars"
-    case .phase: "parallel and grid loops stand at the top or nested perfectly in one of their kind"
+    case .phase:
+      "parallel and grid loops stand at the top, in a sequential loop there, or nested perfectly in one of their kind"
     case .phaseNest: "around a nested phase loop stand only scalar operations without memory; grid axes differ"
     case .phaseBounds: "bounds of a nested phase loop do not depend on the loops around it"
+    case .repetition: "a loop that repeats phases carries nothing, and else holds only scalar operations without memory"
     case .groupsAndLanes: "group loops stand within a grid, lane loops within a grid or group, neither within its like"
     case .barrier: "a barrier stands within a grid"
     case .sharedPlacement: "shared memory is allocated directly in the innermost grid loop"

@@ -79,6 +79,9 @@ extension TileVerifier {
   private mutating func enter(_ loop: Loop) throws {
     let isNested = place.phases > 0
     switch loop.mapping {
+    case .sequential where place.loops == 0 && loop.holdsPhases:
+      try require(loop.initial.isEmpty, .repetition, "\(loop.initial.count) carried")
+      try checkScalars(around: loop, .repetition)
     case .sequential, .unrolled, .pipelined:
       place.isPhaseNest = false
       place.isGridBody = false
@@ -112,17 +115,14 @@ extension TileVerifier {
 
   /// If the body of a phase loop holds another phase loop: one, and else only scalars without memory.
   private func checkPerfectNest(_ loop: Loop) throws {
-    func isPhase(_ operation: Operation) -> Bool {
-      guard case .loop(let inner) = operation.kind else { return false }
-      return switch inner.mapping {
-      case .parallel, .grid: true
-      case .sequential, .unrolled, .pipelined, .group, .lane: false
-      }
-    }
-    let operations = loop.body.operations
-    guard operations.contains(where: isPhase) else { return }
-    try require(operations.count(where: isPhase) == 1, .phaseNest, "two phase loops side by side")
-    for operation in operations where !isPhase(operation) {
+    guard loop.holdsPhases else { return }
+    try require(loop.body.operations.count(where: \.isPhaseLoop) == 1, .phaseNest, "two phase loops side by side")
+    try checkScalars(around: loop, .phaseNest)
+  }
+
+  /// Around the phase loops in the body of `loop`: only scalars without memory.
+  private func checkScalars(around loop: Loop, _ rule: TileRule) throws {
+    for operation in loop.body.operations where !operation.isPhaseLoop {
       let allowed =
         switch operation.kind {
         case .size, .constant, .iota, .unary, .binary, .select, .fma, .cast, .bitcast, .broadcast, .reshape,
@@ -136,7 +136,7 @@ extension TileVerifier {
           }
         case .load, .store, .prefetch, .allocate, .loop, .conditional, .barrier: false
         }
-      try require(allowed, .phaseNest, TilePrinter.firstLine(operation, program))
+      try require(allowed, rule, TilePrinter.firstLine(operation, program))
     }
   }
 }
