@@ -19,8 +19,8 @@ struct Recurrence: KernelTemplate {
   func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
     guard case .recurrent(let w) = workload else { preconditionFailure("a recurrence") }
     let cost = RecurrenceCost(w, machine)
-    let tile = w.bestTile(machine, most: w.lengths == nil ? 4 : 1) { cost.sequences(rows: $0) }
-    return ["rows": tile.rows, "vectors": tile.vectors]
+    let rows = w.bestRows(machine, most: w.lengths == nil ? 4 : 1) { cost.sequences(rows: $0) }
+    return ["rows": rows, "vectors": w.vectors(rows: rows, machine)]
   }
 
   func estimate(for workload: Workload, knobs: Knobs, on machine: Machine) -> Double {

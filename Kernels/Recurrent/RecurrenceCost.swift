@@ -4,15 +4,16 @@ import TileIR
 /// What a step of a recurrence takes by reasoning alone, in cycles: r streams from level 2, or from level 3 where it is
 /// larger, while the products of so many rows are made with it.
 struct RecurrenceCost {
-  let machine: Machine
+  private let w: RecurrentWorkload
+  private let machine: Machine
   let workers: Int
   let directions: Int
-  let batch: Int
+  private let batch: Int
   /// Of r in one direction.
-  let bytes: Double
+  private let bytes: Double
 
   init(_ w: RecurrentWorkload, _ machine: Machine) {
-    (self.machine, workers) = (machine, machine.workers ?? 4)
+    (self.w, self.machine, workers) = (w, machine, machine.workers ?? 4)
     (directions, batch) = (w.projected.shape[2].estimate, w.projected.shape[1].constant ?? 1)
     bytes = Double(4 * w.weights.shape[1...].product.estimate * w.gates)
   }
@@ -20,8 +21,11 @@ struct RecurrenceCost {
   /// Bytes of r a cycle, measured on Zen 5: 40 of the 64 that level 2 could, 24 from level 3.
   private func perCycle(_ bytes: Double) -> Double { bytes <= Double(machine.cacheBytes[1]) ? 40 : 24 }
 
-  /// Two fma a cycle, each with an element of r in every lane.
-  private func products(_ rows: Int, _ bytes: Double) -> Double { Double(rows) * bytes / Double(8 * machine.lanes) }
+  /// Two fma a cycle, each with an element of r in every lane, if there are sums enough for the eight on their way.
+  private func products(_ rows: Int, _ bytes: Double) -> Double {
+    let sums = rows * w.gates * w.vectors(rows: rows, machine)
+    return Double(rows) * bytes / Double(min(sums, 8) * machine.lanes)
+  }
 
   /// Each core takes `rows` rows of a direction through all steps, then the next ones.
   func sequences(rows: Int) -> Double {
@@ -32,12 +36,12 @@ struct RecurrenceCost {
 
   /// All cores share a step: each reads its part of r for the first rows, and finds a panel of it in level 2 for the
   /// others. Going from a step to the next takes up to a microsecond, and more of many cores.
-  func steps(rows: Int, launches: Int) -> Double {
+  func steps(rows: Int) -> Double {
     let blocks = (batch + rows - 1) / rows
     let part = bytes * Double(directions) / Double(workers)
     let reading = part / perCycle(part) + Double(blocks - 1) * part / 40
     let launch = workers == 1 ? 100 : Double(3000 + 500 * workers)
-    return Double(launches) * launch + max(reading, Double(blocks) * products(rows, part))
+    return Double(w.stages.count) * launch + max(reading, Double(blocks) * products(rows, part))
   }
 }
 
@@ -47,10 +51,14 @@ extension RecurrentWorkload {
     (rows + 1) * gates * vectors <= machine.vectorRegisters - 2 || rows * vectors == 1
   }
 
-  /// The rows that `cost` likes best, and as many vectors as hide the latency of fma.
-  func bestTile(_ machine: Machine, most: Int, cost: (_ rows: Int) -> Double) -> (rows: Int, vectors: Int) {
-    let rows = (1...most).filter { fits(rows: $0, vectors: 1, machine) }.min { cost($0) < cost($1) } ?? 1
-    let vectors = [1, 2, 4].filter { fits(rows: rows, vectors: $0, machine) }
-    return (rows, vectors.first { rows * gates * $0 >= 6 } ?? vectors.last!)
+  /// Of so many rows as many vectors as nearly hide the latency of fma.
+  func vectors(rows: Int, _ machine: Machine) -> Int {
+    let choices = [1, 2, 4].filter { fits(rows: rows, vectors: $0, machine) }
+    return choices.first { rows * gates * $0 >= 6 } ?? choices.last!
+  }
+
+  /// The rows that `cost` likes best.
+  func bestRows(_ machine: Machine, most: Int, cost: (_ rows: Int) -> Double) -> Int {
+    (1...most).filter { fits(rows: $0, vectors: 1, machine) }.min { cost($0) < cost($1) }!
   }
 }

@@ -20,14 +20,14 @@ struct RecurrenceInSteps: KernelTemplate {
   func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
     guard case .recurrent(let w) = workload else { preconditionFailure("a recurrence") }
     let cost = RecurrenceCost(w, machine)
-    let tile = w.bestTile(machine, most: 6) { cost.steps(rows: $0, launches: w.stages.count) }
+    let rows = w.bestRows(machine, most: 6) { cost.steps(rows: $0) }
     let parts = [1, 2, 3, 4, 6, 8, 12, 16, 24].first { $0 * cost.directions >= cost.workers } ?? 32
-    return ["rows": tile.rows, "vectors": tile.vectors, "parts": parts]
+    return ["rows": rows, "vectors": w.vectors(rows: rows, machine), "parts": parts]
   }
 
   func estimate(for workload: Workload, knobs: Knobs, on machine: Machine) -> Double {
     guard case .recurrent(let w) = workload else { preconditionFailure("a recurrence") }
-    return RecurrenceCost(w, machine).steps(rows: knobs["rows"], launches: w.stages.count)
+    return RecurrenceCost(w, machine).steps(rows: knobs["rows"])
   }
 
   func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?] {
