@@ -233,7 +233,7 @@ private struct ConvolutionProgram {
     // Channels, and the taps of a row where they are not spread out, lie side by side both in a patch and in a panel. Of a patch that is
     // more than the cache holds shorter runs leave room for what they read of it.
     let isNear = 4 * PatchRectangles.patchSteps(of: w, tileH, tileW, on: machine) <= machine.cacheBytes[1] / 2
-    let run = w.dilations[2] == 1 && isNear ? w.taps[2] * steps : steps
+    let run = w.dilations[2] == 1 && isNear && !w.isMostlyBorder ? w.taps[2] * steps : steps
     patches = PatchRectangles(w, machine, tileH: tileH, tileW: tileW, rows: mr, run: run, x: x, in: b)
     packing = ImplicitGEMM().panels(w, knobs, machine)
     let packed = BufferType(packing.element, packing.packed.shape)
@@ -307,7 +307,7 @@ private struct ConvolutionProgram {
 
   /// Adds the products of some runs of k to one register tile.
   private func accumulate(_ task: Task, _ initial: Tile, _ i: Tile, _ j: Tile, from: Tile, to: Tile) -> Tile {
-    let (firstRow, firstColumn) = patches.start(task.rectangle, i)
+    let windows = patches.start(task.rectangle, i)
     let panel = j / nr
     let zero = b.index(0)
     let prefetch = PanelPrefetch.following(
@@ -317,12 +317,11 @@ private struct ConvolutionProgram {
     let perRow = taps[2] * steps / run
     // One loop over runs; loops over each dimension would cost more than the divisions by constants.
     return b.loop(from: from, to: to, carrying: [initial]) { number, carried in
-      let (line, tap) = (number / perRow, number % perRow)
-      let rows = firstRow + patches.line(line)
-      let columns = firstColumn + tap * (w.dilations[2] * steps)
+      let (rows, columns, count) = patches.places(
+        task.rectangle, windows, line: number / perRow, tap: number % perRow)
       let start = number * run
       return [
-        b.accumulate(carried[0], to: b.index(run), unroll: unroll, of: parts) { k in
+        b.accumulate(carried[0], to: count ?? b.index(run), unroll: unroll, of: parts) { k in
           prefetch.advance((number - from) * run + k, in: b)
           return task.rectangle.patch.load(
             [.gather(rows.reshape([mr]), 0), .gather(columns.reshape([mr]), 0), .at(k)], shape: [mr, 1])

@@ -95,13 +95,13 @@ private struct InnerProductProgram {
 
   /// `[positions, outputs]`
   private func sum(_ rectangle: PatchRectangles.Rectangle, _ i: Tile) -> Tile {
-    let (firstRow, firstColumn) = patches.start(rectangle, i)
+    let windows = patches.start(rectangle, i)
     let (channels, outputs, taps) = (w.channelsPerGroup, w.outputsPerGroup, w.taps)
     let sums = b.loop(
       to: b.index(taps.reduce(1, *)), carrying: [b.constant(0, .float32, [positions, outputs, lanes])]
     ) { tap, carried in
-      let rows = (firstRow + patches.line(tap / taps[2])).reshape([positions])
-      let columns = (firstColumn + tap % taps[2] * (w.dilations[2] * channels)).reshape([positions])
+      let (row, column, _) = patches.places(rectangle, windows, line: tap / taps[2], tap: tap % taps[2])
+      let (rows, columns) = (row.reshape([positions]), column.reshape([positions]))
       return [
         b.addingInnerProducts(to: carried[0], depth: channels, unroll: unroll) { c, limit in
           rectangle.patch.load(

@@ -25,9 +25,7 @@ struct PatchCopy {
   ///   - position: the rectangle's first output position: d, h, w.
   ///   - height, width: how many output rows and columns the rectangle has.
   func copy(to patch: TileBuffer, n: Tile, group: Tile, at position: [Tile], height: Tile, width: Tile) {
-    let start = (0..<3).map { position[$0] * w.strides[$0] - w.padsBefore[$0] }
-    let rows = (height - 1) * w.strides[1] + ((taps[1] - 1) * w.dilations[1] / rowSpacing + 1)
-    let columns = (width - 1) * w.strides[2] + ((taps[2] - 1) * w.dilations[2] + 1)
+    let (start, rows, columns) = reach(at: position, height: height, width: width)
     let sizes = (1...3).map { b.size(w.x.shape[$0]) }
     let zero = b.index(0)
     // Columns of the patch that lie within the image: lower ..< upper.
@@ -48,6 +46,39 @@ struct PatchCopy {
         }
       }
     }
+  }
+
+  /// Rows and columns of what a rectangle reaches over that lie within the image: `lower ..< upper`.
+  struct Inside { var rows, columns: (lower: Tile, upper: Tile) }
+
+  /// Copies what lies within the image and nothing else, its first row and column as the patch's; a position of the border's number
+  /// is the row after all others. Of windows of one plane; parameters as above.
+  func copyInside(to patch: TileBuffer, n: Tile, group: Tile, at position: [Tile], height: Tile, width: Tile) -> Inside
+  {
+    let (start, rows, columns) = reach(at: position, height: height, width: width)
+    let sizes = (1...3).map { b.size(w.x.shape[$0]) }
+    let zero = b.index(0)
+    let columnsInside = columns.inside(sizes[2], from: start[2], zero: zero)
+    var rowsInside = rows.inside(sizes[1], from: start[1], spacing: rowSpacing, zero: zero)
+    let isInside = zero.lessEqual(start[0]).and(start[0].less(sizes[0]))
+    rowsInside.upper = isInside.select(rowsInside.upper, rowsInside.lower)
+    b.loop(from: rowsInside.lower, to: rowsInside.upper) { r in
+      row(
+        patch, r - rowsInside.lower, zero,
+        [.at(n), .at(start[0]), .at(start[1] + (rowSpacing == 1 ? r : r * rowSpacing))],
+        start[2] + columnsInside.lower, count: columnsInside.upper - columnsInside.lower, group * channels)
+    }
+    clear(patch, b.index(patchHeight), from: zero, count: b.index(1))
+    return Inside(rows: rowsInside, columns: columnsInside)
+  }
+
+  /// Where a rectangle's windows begin in the image, and how many rows and columns they reach over.
+  private func reach(at position: [Tile], height: Tile, width: Tile) -> (start: [Tile], rows: Tile, columns: Tile) {
+    (
+      (0..<3).map { position[$0] * w.strides[$0] - w.padsBefore[$0] },
+      (height - 1) * w.strides[1] + ((taps[1] - 1) * w.dilations[1] / rowSpacing + 1),
+      (width - 1) * w.strides[2] + ((taps[2] - 1) * w.dilations[2] + 1)
+    )
   }
 
   /// `count` positions of one row of the image.
@@ -132,10 +163,15 @@ struct PatchCopy {
 
 extension Tile {
   /// Of so many positions of a row from `start` on those that are there: lower ..< upper, counted from `start`.
-  /// - Parameter size: how many the row has.
-  func inside(_ size: Tile, from start: Tile, zero: Tile) -> (lower: Tile, upper: Tile) {
-    let lower = (zero - start).maximum(zero).minimum(self)
-    return (lower, (size - start).minimum(self).maximum(lower))
+  /// - Parameters:
+  ///   - size: how many the row has.
+  ///   - spacing: how far apart they lie.
+  func inside(_ size: Tile, from start: Tile, spacing: Int = 1, zero: Tile) -> (lower: Tile, upper: Tile) {
+    func count(_ distance: Tile) -> Tile {
+      spacing == 1 ? distance : distance.maximum(zero).ceilDivided(by: spacing)
+    }
+    let lower = count(zero - start).maximum(zero).minimum(self)
+    return (lower, count(size - start).minimum(self).maximum(lower))
   }
 }
 

@@ -8,6 +8,9 @@ import TileIR
 ///
 /// Where windows move by one and are dilated by δ, a rectangle's rows lie δ apart (`rowSpacing`), as those of its taps do: a patch has
 /// no rows then that only others read.
+///
+/// Where many taps lie in the border (`isMostlyBorder`) a patch has none: it holds what is within the image, and one position of
+/// zeros that taps outside read. A run of which all of a register tile's positions are outside is left out.
 struct PatchRectangles {
   /// With three space dimensions.
   let w: ConvolutionWorkload
@@ -37,7 +40,12 @@ struct PatchRectangles {
 
   /// Positions of x under a rectangle, along h and w.
   private static func patchSize(of w: ConvolutionWorkload, _ tileH: Int, _ tileW: Int) -> (h: Int, w: Int) {
-    (w.reach(of: tileH, along: 1, spacing: w.rowSpacing), w.reach(of: tileW, along: 2))
+    let reach = (h: w.reach(of: tileH, along: 1, spacing: w.rowSpacing), w: w.reach(of: tileW, along: 2))
+    guard w.isMostlyBorder else { return reach }
+    func within(_ size: Dim, spacing: Int, _ reach: Int) -> Int {
+      size.constant.map { min(($0 + spacing - 1) / spacing, reach) } ?? reach
+    }
+    return (within(w.x.shape[2], spacing: w.rowSpacing, reach.h), within(w.x.shape[3], spacing: 1, reach.w))
   }
 
   /// A rectangle with rows of up to 64 positions, or 96 where there is one, and a patch of at most a third of the level-2
@@ -90,6 +98,8 @@ struct PatchRectangles {
     var patch: TileBuffer
     /// Row and place in the row of each position, those past the end standing at the last.
     fileprivate var places: TileBuffer
+    /// Which rows and columns the patch has of those that the windows reach over; nil: all.
+    fileprivate var inside: PatchCopy.Inside?
   }
 
   /// A parallel loop over all rectangles.
@@ -120,14 +130,21 @@ struct PatchRectangles {
     let rowLength = Dim(size.w * w.steps(on: machine))
     let patch = b.allocate(
       BufferType(
-        element, [Dim(w.taps[0] * size.h), rowLength, Dim(run)], strides: [rowLength, 1, 1], space: .local))
-    PatchCopy(
+        element, [Dim(w.taps[0] * size.h + (w.isMostlyBorder ? 1 : 0)), rowLength, Dim(run)],
+        strides: [rowLength, 1, 1], space: .local))
+    let copy = PatchCopy(
       w: w, machine: machine, parts: w.parts(on: machine), patchHeight: size.h, patchWidth: size.w, rowSpacing: spacing,
-      b: b, x: x
-    )
-    .copy(to: patch, n: place.n, group: place.group, at: [place.d, place.h, place.v], height: height, width: width)
+      b: b, x: x)
+    let position = [place.d, place.h, place.v]
+    var inside: PatchCopy.Inside?
+    if w.isMostlyBorder {
+      inside = copy.copyInside(
+        to: patch, n: place.n, group: place.group, at: position, height: height, width: width)
+    } else {
+      copy.copy(to: patch, n: place.n, group: place.group, at: position, height: height, width: width)
+    }
     return Rectangle(
-      place: place, positions: height * width, patch: patch, places: numberPositions(height, width))
+      place: place, positions: height * width, patch: patch, places: numberPositions(height, width), inside: inside)
   }
 
   /// Looking positions up costs less than dividing.
@@ -153,11 +170,34 @@ struct PatchRectangles {
   /// Where the windows of the positions from i on begin in the patch: rows, and elements of the row.
   func start(_ rectangle: Rectangle, _ i: Tile) -> (rows: Tile, columns: Tile) {
     let (row, place) = look(rectangle, i)
-    return (row * w.strides[1], place * (w.strides[2] * w.steps(on: machine)))
+    let (rows, columns) = (row * w.strides[1], place * (w.strides[2] * steps))
+    guard let inside = rectangle.inside else { return (rows, columns) }
+    return (rows - inside.rows.lower, columns - inside.columns.lower * steps)
   }
 
-  /// How many rows of the patch a line of taps, numbered through along d and h, lies below the first.
-  func line(_ number: Tile) -> Tile { number / w.taps[1] * size.h + number % w.taps[1] * (w.dilations[1] / spacing) }
+  /// Where the positions whose windows begin at `start` read a run of taps: rows and elements of the row; and how much of it there is to
+  /// be read, if not all.
+  /// - Parameters:
+  ///   - line: of taps, numbered through along d and h.
+  ///   - tap: the run's number in the line, where it is shorter than that.
+  func places(
+    _ rectangle: Rectangle, _ start: (rows: Tile, columns: Tile), line: Tile, tap: Tile
+  ) -> (rows: Tile, columns: Tile, count: Tile?) {
+    let row = start.rows + (line / w.taps[1] * size.h + line % w.taps[1] * (w.dilations[1] / spacing))
+    let column = start.columns + tap * (w.dilations[2] * steps)
+    guard let inside = rectangle.inside else { return (row, column, nil) }
+    let zero = b.index(0)
+    func isWithin(_ place: Tile, _ range: (lower: Tile, upper: Tile), _ unit: Int) -> Tile {
+      zero.lessEqual(place).and(place.less((range.upper - range.lower) * unit))
+    }
+    let isInside = isWithin(row, inside.rows, 1).and(isWithin(column, inside.columns, steps))
+    return (
+      isInside.select(row, b.index(size.h)), isInside.select(column, zero),
+      isInside.select(b.index(run), zero).reduce(.maximum, dimension: 0).reshape([])
+    )
+  }
+
+  private var steps: Int { w.steps(on: machine) }
 
   /// Calls `store` with where a register tile's results belong and how many rows and columns of them there are.
   /// - Parameters:
@@ -189,6 +229,26 @@ struct PatchRectangles {
 extension ConvolutionWorkload {
   /// How far apart the rows of a rectangle and of its patch lie. Of three dimensions of space.
   var rowSpacing: Int { strides[1] == 1 && taps[1] > 1 ? dilations[1] : 1 }
+  /// Whether so many taps lie outside the image that leaving them out is worth asking for each of a register tile. Of three dimensions of space.
+  var isMostlyBorder: Bool {
+    border == nil && taps[0] == 1 && channelsPerGroup >= 32
+      && shareInside(along: 1) * shareInside(along: 2, together: 8) < 0.9
+  }
+
+  /// Of the taps along dimension `d` of three the share that some of so many neighbouring positions see within the image.
+  func shareInside(along d: Int, together: Int = 1) -> Double {
+    let (outputs, size) = (epilogue.output.shape[1 + d].estimate, x.shape[1 + d].estimate)
+    var inside = 0
+    for first in stride(from: 0, to: outputs, by: together) {
+      let last = min(first + together, outputs) - 1
+      for tap in 0..<taps[d] {
+        let offset = tap * dilations[d] - padsBefore[d]
+        if last * strides[d] + offset >= 0, first * strides[d] + offset < size { inside += last - first + 1 }
+      }
+    }
+    return Double(inside) / Double(max(1, outputs * taps[d]))
+  }
+
   /// Output rows so far apart, from the first on.
   var rowsOfSpacing: Dim {
     rowSpacing == 1 ? epilogue.output.shape[2] : epilogue.output.shape[2].ceilDivided(by: Dim(rowSpacing))

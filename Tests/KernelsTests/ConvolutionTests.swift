@@ -26,6 +26,12 @@ import Testing
     ConvolutionCase([13, 9], 4, 6, window: [3, 3], dilation: 4, pad: 4),
     ConvolutionCase([5, 7], 3, 5, window: [3, 1], dilation: 7, pad: 7),
     ConvolutionCase([11, 6], 4, 6, window: [2, 2], dilation: 3, pad: 3, isSymbolic: true),
+    // Patches without border: taps of every position outside, of some, of a whole register tile.
+    ConvolutionCase([9, 14], 32, 10, window: [3, 3], dilation: 5, pad: 5),
+    ConvolutionCase([6, 20], 33, 8, window: [3, 3], dilation: 8, pad: 8, channelsLast: false),
+    ConvolutionCase([7, 7], 32, 20, window: [5, 5], pad: 2, isSymbolic: true),
+    ConvolutionCase([40], 35, 9, window: [3], dilation: 21, pad: 21, wIsConstant: false),
+    ConvolutionCase([9, 9], 32, 9, window: [5, 5], stride: 2, dilation: 3, pad: 7),
     ConvolutionCase([10, 10], 6, 9, window: [3, 3], pad: 1, groups: 3),
     ConvolutionCase([11], 7, 8, window: [5], stride: 2, pad: 2),
     ConvolutionCase([4, 5, 6], 3, 8, window: [2, 3, 3], pad: 1),

@@ -44,11 +44,14 @@ public struct ConvolutionCase: Sendable {
     let rank = g.pick(1, 2, 2, 2, 3)
     let most = [40, 13, 6][rank - 1]
     var c: ConvolutionCase
+    // Windows that lie mostly in the border are treated by themselves, of many channels.
+    let isInBorder = [.general, .integer, .fewOutputs].contains(kind) && g.flip(0.2)
     switch kind {
     case .general, .integer:
       let groups = g.pick(1, 1, 1, 2, 3)
       c = ConvolutionCase(
-        [], groups * g.edge([4], most: 9), groups * g.edge([8, 16], most: groups == 1 ? 33 : 17), window: [],
+        [], groups * (isInBorder ? g.edge([32], most: 36) : g.edge([4], most: 9)),
+        groups * g.edge([8, 16], most: groups == 1 ? 33 : 17), window: [],
         groups: groups)
       c.window = (0..<rank).map { _ in g.pick(1, 2, 3, 3, 5) }
       c.strides = (0..<rank).map { _ in g.pick(1, 1, 2, 3) }
@@ -82,7 +85,11 @@ public struct ConvolutionCase: Sendable {
       c.strides = (0..<rank).map { _ in g.pick(1, 1, 1, 2, 3) }
       c.dilations = (0..<rank).map { _ in g.pick(1, 1, 1, 2) }
     }
-    (c.before, c.after) = (c.window.map { g.size(-1...($0 / 2 + 1)) }, c.window.map { g.size(-1...($0 / 2 + 1)) })
+    if isInBorder { c.dilations = c.window.map { _ in g.pick(1, 3, 7, 12) } }
+    func pads() -> [Int] {
+      zip(c.window, c.dilations).map { g.size(-1...(isInBorder ? ($0 - 1) * $1 : $0 / 2 + 1)) }
+    }
+    (c.before, c.after) = (pads(), pads())
     c.space = (0..<rank).map { d in
       // At least one window fits.
       let least = (c.window[d] - 1) * c.dilations[d] + 1 - c.before[d] - c.after[d]
