@@ -103,8 +103,8 @@ struct ImplicitGEMM: KernelTemplate {
       w.epilogue.output.strides.last == 1 ? 0 : ConvolutionWorkload.cyclesToScatter * positions * Double(outputs)
     let copying = 3 * positions * Double(w.strides.reduce(1, *) * channels) / Double(machine.lanes)
     let fetching = w.groups * columns * depth(w, machine) * 4
-    return ConvolutionWorkload.cycles(products(positions, columns: columns, w, machine), fetching: fetching) + copying
-      + storing
+    let multiplying = products(positions, columns: columns, w, machine) * w.withThreeDimensions.shareRead
+    return ConvolutionWorkload.cycles(multiplying, fetching: fetching) + copying + storing
   }
 
   /// Cycles of the products of so many positions and output channels.
@@ -152,9 +152,9 @@ extension ConvolutionWorkload {
 
 extension ConvolutionWorkload {
   /// Cycles of products while their weights come from memory, fetched ahead: the longer of the two, and a part of the other, at what a core
-  /// has of the memory's bandwidth.
+  /// has of the memory's bandwidth: six bytes a cycle were measured.
   static func cycles(_ products: Double, fetching bytes: Int) -> Double {
-    let fetching = Double(bytes) / 3
+    let fetching = Double(bytes) / 6
     return max(products, fetching) + min(products, fetching) / 3
   }
 

@@ -230,21 +230,23 @@ extension ConvolutionWorkload {
   /// How far apart the rows of a rectangle and of its patch lie. Of three dimensions of space.
   var rowSpacing: Int { strides[1] == 1 && taps[1] > 1 ? dilations[1] : 1 }
   /// Whether so many taps lie outside the image that leaving them out is worth asking for each of a register tile. Of three dimensions of space.
-  var isMostlyBorder: Bool {
-    border == nil && taps[0] == 1 && channelsPerGroup >= 32
-      && shareInside(along: 1) * shareInside(along: 2, together: 8) < 0.9
-  }
+  var isMostlyBorder: Bool { border == nil && taps[0] == 1 && channelsPerGroup >= 32 && shareInside < 0.9 }
+
+  /// The share of the taps that are read.
+  var shareRead: Double { isMostlyBorder ? shareInside : 1 }
+
+  /// Of all taps the share that some of a register tile's positions see within the image.
+  private var shareInside: Double { shareInside(along: 1) * shareInside(along: 2, together: 8) }
 
   /// Of the taps along dimension `d` of three the share that some of so many neighbouring positions see within the image.
-  func shareInside(along d: Int, together: Int = 1) -> Double {
+  private func shareInside(along d: Int, together: Int = 1) -> Double {
     let (outputs, size) = (epilogue.output.shape[1 + d].estimate, x.shape[1 + d].estimate)
     var inside = 0
-    for first in stride(from: 0, to: outputs, by: together) {
-      let last = min(first + together, outputs) - 1
-      for tap in 0..<taps[d] {
-        let offset = tap * dilations[d] - padsBefore[d]
-        if last * strides[d] + offset >= 0, first * strides[d] + offset < size { inside += last - first + 1 }
-      }
+    for tap in 0..<taps[d] {
+      let offset = tap * dilations[d] - padsBefore[d]
+      let first = (max(0, -offset) + strides[d] - 1) / strides[d] / together * together
+      let end = (max(0, size - offset) + strides[d] - 1) / strides[d]
+      inside += max(0, min(outputs, (end + together - 1) / together * together) - first)
     }
     return Double(inside) / Double(max(1, outputs * taps[d]))
   }
