@@ -41,6 +41,33 @@ private func checkElementwise(
       mulAdd, [turned, View(.float32, symbolic)], View(.float32, symbolic), sizes: ["n": n, "m": 21], tolerance: 1e-6)
   }
 
+  /// What is out of range becomes the nearest integer, NaN 0.
+  @Test(arguments: [ElementType.float32, .float64, .float16]) func castsSaturate(from: ElementType) throws {
+    let powers = [7, 8, 15, 16, 24, 31, 32, 53, 63, 64].map { Double(sign: .plus, exponent: $0, significand: 1) }
+    let near = powers.flatMap { p in [p, p - 0.5, p - 1, p.nextDown, Double(Float(p).nextDown), p + 1, 2 * p] }
+    let values = (near + [0, 0.4, 0.6, 1.5, .infinity]).flatMap { [$0, -$0] } + [.nan]
+    let n = Dim(values.count)
+    for to in [ElementType.int8, .uint8, .int16, .uint16, .int32, .uint32, .int64, .uint64] {
+      let expression = Expression(inputs: [from]) { e in e.cast(e.input(0), to) }
+      let w = ElementwiseWorkload(expression: expression, operands: [View(from, [n])], output: View(to, [n]))
+      var generator = SeededGenerator(seed: 1)
+      let inputs = samples(w.operands, sizes: [:], &generator)
+      for (i, value) in values.enumerated() { inputs[0].memory[i] = .float(value) }
+      try check(.elementwise(w), inputs: inputs, seed: 1) { index in
+        let x = inputs[0][index].double
+        let (bits, isSigned) = (to.byteCount * 8, to.isSignedInteger)
+        let top = Double(sign: .plus, exponent: isSigned ? bits - 1 : bits, significand: 1)
+        if x.isNaN { return Expected(value: .integer(0)) }
+        if x >= top {
+          return Expected(
+            value: .integer(Int64(truncatingIfNeeded: UInt64.max >> UInt64(isSigned ? 65 - bits : 64 - bits))))
+        }
+        if isSigned { return Expected(value: .integer(x <= -top ? .min >> Int64(64 - bits) : Int64(x))) }
+        return Expected(value: .integer(x <= 0 ? 0 : Int64(bitPattern: UInt64(x))))
+      }
+    }
+  }
+
   @Test func stridesWithoutUnit() throws {
     let shape: Shape = [5, 23]
     let odd = View(.float32, shape, strides: [100, 3])

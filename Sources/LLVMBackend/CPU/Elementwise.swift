@@ -217,7 +217,7 @@ extension KernelLowering {
       return from.byteCount < to.byteCount ? LLVMBuildFPExt(b, x, type, "") : LLVMBuildFPTrunc(b, x, type, "")
     case (true, false):
       if to == .bool { return LLVMBuildFCmp(b, LLVMRealUNE, x, LLVMConstNull(LLVMTypeOf(x)), "") }
-      if to.byteCount < 4 { return saturate(x, from, to) }
+      if to.byteCount < 4 || width(x) > 1 { return saturate(x, from, to) }
       let name = to.isSignedInteger ? "llvm.fptosi.sat" : "llvm.fptoui.sat"
       return e.intrinsic(name, [type, LLVMTypeOf(x)], [x])
     case (false, true):
@@ -231,13 +231,17 @@ extension KernelLowering {
     }
   }
 
-  /// A float to an integer of 8 or 16 bits by way of i32: LLVM's own saturating conversion goes lane by lane there.
+  /// A float to an integer, one of 8 or 16 bits by way of i32: LLVM's own saturating conversion goes lane by lane, with branches.
   private func saturate(_ x: LLVMValueRef, _ from: ElementType, _ to: ElementType) -> LLVMValueRef {
     let b = e.builder
     if from == .float16 { return saturate(convert(x, from, .float32), .float32, to) }
-    let top = Double(1 << (to.byteCount * 8 - (to.isSignedInteger ? 1 : 0)))
+    let bits = to.byteCount * 8 - (to.isSignedInteger ? 1 : 0)
+    let top = Double(sign: .plus, exponent: bits, significand: 1)
+    // The greatest that can be converted: some numbers of the integer's type are none of the float's.
+    let isExact = bits <= (from == .float32 ? 24 : 53)
+    let greatest = isExact ? top - 1 : from == .float32 ? Double(Float(top).nextDown) : top.nextDown
     let low = splatConstant(.float(to.isSignedInteger ? -top : 0), from, like: x)
-    let high = splatConstant(.float(top - 1), from, like: x)
+    let high = splatConstant(.float(greatest), from, like: x)
     let above = LLVMBuildSelect(b, LLVMBuildFCmp(b, LLVMRealOGT, x, low, ""), x, low, "")!
     var bounded = LLVMBuildSelect(b, LLVMBuildFCmp(b, LLVMRealOLT, above, high, ""), above, high, "")!
     if to.isSignedInteger {
@@ -245,8 +249,16 @@ extension KernelLowering {
       let ordered = LLVMBuildFCmp(b, LLVMRealORD, x, x, "")
       bounded = LLVMBuildSelect(b, ordered, bounded, LLVMConstNull(LLVMTypeOf(x)), "")
     }
-    let wide = LLVMBuildFPToSI(b, bounded, e.vector(e.i32, width(x)), "")
-    return LLVMBuildTrunc(b, wide, e.vector(e.type(to), width(x)), "")
+    let type = e.vector(e.type(to), width(x))
+    if to.byteCount < 4 {
+      return LLVMBuildTrunc(b, LLVMBuildFPToSI(b, bounded, e.vector(e.i32, width(x)), ""), type, "")
+    }
+    let whole =
+      to.isSignedInteger ? LLVMBuildFPToSI(b, bounded, type, "")! : LLVMBuildFPToUI(b, bounded, type, "")!
+    if isExact { return whole }
+    let ones = LLVMConstAllOnes(type)!
+    let most = to.isSignedInteger ? LLVMBuildLShr(b, ones, e.splat(e.constant(.integer(1), to), width(x)), "")! : ones
+    return LLVMBuildSelect(b, LLVMBuildFCmp(b, LLVMRealOGT, x, high, ""), most, whole, "")
   }
 
   /// f32 to the upper half of its bits, rounded to nearest even; NaN stays NaN.
