@@ -24,7 +24,7 @@ public let allKernels: [any KernelTemplate] = [
   DecodeAttention(),
   FlashAttention(),
   Pool(),
-  Gather(),
+  Gather(), GatherSum(),
   Resize(),
   Scatter(),
   RunningSum(), RunningSumAlong(),

@@ -70,6 +70,7 @@ public enum Workload: Hashable, Sendable, Codable {
   case movement(MovementWorkload)
   case pool(PoolWorkload)
   case gather(GatherWorkload)
+  case gatherSum(GatherSumWorkload)
   case resize(ResizeWorkload)
   case generate(GenerateWorkload)
   case scatter(ScatterWorkload)
@@ -93,6 +94,7 @@ public enum Workload: Hashable, Sendable, Codable {
     case .movement: return "movement of \(operands)"
     case .pool: return "pool of \(operands)"
     case .gather: return "gather from \(operands)"
+    case .gatherSum: return "sums of gathered elements of \(operands)"
     case .resize: return "resize of \(operands)"
     case .generate: return "generate \(output.element.rawValue)\(output.shape)"
     case .scatter: return "scatter into \(operands)"
@@ -117,6 +119,7 @@ public enum Workload: Hashable, Sendable, Codable {
     case .movement(let w): w.operands
     case .pool(let w): w.operands
     case .gather(let w): w.operands
+    case .gatherSum(let w): w.operands
     case .resize(let w): w.operands
     case .generate, .random: []
     case .scatter(let w): w.operands
@@ -139,6 +142,7 @@ public enum Workload: Hashable, Sendable, Codable {
     case .movement(let w): w.output
     case .pool(let w): w.output
     case .gather(let w): w.output
+    case .gatherSum(let w): w.output
     case .resize(let w): w.output
     case .generate(let w): w.output
     case .scatter(let w): w.output
@@ -157,7 +161,7 @@ public enum Workload: Hashable, Sendable, Codable {
     case .sort(let w): [w.indices]
     case .recurrent(let w): w.extraOutputs
     case .matmul, .convolution, .attention, .normalization, .reduction, .elementwise, .movement, .pool, .gather,
-      .resize, .generate, .scatter, .scan, .argReduce, .random, .nonZero:
+      .gatherSum, .resize, .generate, .scatter, .scan, .argReduce, .random, .nonZero:
       []
     }
   }

@@ -10,7 +10,7 @@ public let allOps: [any Op.Type] = [
   Softmax.self, LayerNorm.self, GroupNorm.self,
   // Movement
   Reshape.self, Bitcast.self, Transpose.self, Broadcast.self, Slice.self, Concat.self, Pad.self, Resize.self,
-  Gather.self, GatherElements.self, GatherND.self, ScatterElements.self, ScatterND.self, TopK.self,
+  Gather.self, GatherElements.self, GatherND.self, GatherSum.self, ScatterElements.self, ScatterND.self, TopK.self,
   // Sources
   Iota.self, Sizes.self, Random.self,
   // Sizes known at run time

@@ -38,6 +38,9 @@ import Testing
     expect("reduce_c1", Reduce(.sum, axes: [2], keepDims: true), [f32([3])])
     expect("slice_c3", Slice(axes: [0], starts: [1], sizes: [3], steps: [1]), [f32([3])])
     expect("concat_c2", Concat(axis: 0), [f32([1, 2]), f32([1, 3])])
+    expect("gather_sum_c1", GatherSum(), [f32([1, 2, 3]), f32([1, 1, 1]), f32([1, 1, 1])])
+    expect("gather_sum_c2", GatherSum(), [f32([1, 2, 3]), TensorType(.int32, [1, 2, 1]), f32([1, 1, 1])])
+    expect("gather_sum_c3", GatherSum(), [f32([1, 2, 0]), TensorType(.int32, [1, 2, 1]), f32([1, 2, 1])])
     expect("gather_c1", Gather(axis: 0), [f32([1]), f32([1])])
     expect("top_k_c2", TopK(4, axis: 0), [f32([3])])
     expect("attention_c2", Attention(scale: 1), [f32([1, 3, 2, 4]), f32([1, 2, 2, 4]), f32([1, 2, 2, 4])])
@@ -51,6 +54,16 @@ import Testing
       #expect(throws: Failure.self) { try GatherElements(axis: 0).evaluate([x, HostTensor(integers: [index], [1])]) }
       #expect(throws: Failure.self) { try GatherND().evaluate([x, HostTensor(integers: [index], [1])]) }
     }
+  }
+
+  @Test func gatherSumAddsWeightedElements() throws {
+    let x = floats([2, 2, 3], [1, 2, 3, 10, 20, 30, 4, 5, 6, 40, 50, 60])
+    // Two taps of two points a batch; an index outside means the nearest one inside.
+    let indices = HostTensor(integers: [0, 2, 1, 9, -1, 1, 2, 0], [2, 2, 2])
+    let weights = floats([2, 2, 2], [1, 0.5, 2, 0.25, -1, 1, 0.5, 3])
+    let y = try GatherSum().evaluate([x, indices, weights])
+    #expect(y[0].doubles == [5, 2.25, 50, 22.5, -1, 17, -10, 170])
+    #expect(y[0].shape == [2, 2, 2])
   }
 
   @Test func sliceBoundsFollowONNX() {

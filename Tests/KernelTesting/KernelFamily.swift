@@ -23,6 +23,7 @@ public enum KernelFamily: String, CaseIterable, Sendable {
   case attention
   case decodeAttention = "decode-attention"
   case normalization, reduction, elementwise, copy, pad, pool, resize, gather, scatter, scan, sort
+  case gatherSum = "gather-sum"
   case argReduce = "arg-reduce"
   case recurrent
   case nonZero = "non-zero"
@@ -54,6 +55,7 @@ public enum KernelFamily: String, CaseIterable, Sendable {
     case .pool: [PoolCase.random(&g).kernelCase(&g)]
     case .resize: [ResizeCase.random(&g).kernelCase(&g)]
     case .gather: [GatherCase.random(&g).kernelCase(&g)]
+    case .gatherSum: [GatherSumCase.random(&g).kernelCase(&g)]
     case .scatter: [ScatterCase.random(&g).kernelCase(&g)]
     case .scan: [ScanCase.random(&g).kernelCase(&g)]
     case .sort: [SortCase.random(&g).kernelCase(&g)]

@@ -64,6 +64,24 @@ import Testing
   }
 }
 
+@Suite struct GatherSumTests {
+  @Test(arguments: [true, false]) func agreesWithItsDefinition(channelsTogether: Bool) throws {
+    let (c, p): (Dim, Dim) = (.symbol("c"), .symbol("p"))
+    for (channels, points, sizes) in [
+      (1, 1, [:]), (3, 33, [:]), (16, 16, [:]), (17, 47, [:]), (c, p, ["c": 35, "p": 1030]),
+    ] as [(Dim, Dim, [String: Int])] {
+      for taps in [1, 4] {
+        let seed = freshSeed()
+        var generator = SeededGenerator(seed: seed)
+        let sum = GatherSumCase(
+          .float32, batch: 2, channels: channels, size: 60, taps: taps, points: points,
+          channelsTogether: channelsTogether, sizes: sizes)
+        try KernelsTests.check(sum.kernelCase(&generator), seed: seed)
+      }
+    }
+  }
+}
+
 @Suite struct ScatterTests {
   private func checkScatter(
     _ x: View, updates: View, indices: [Dim], component: Dim = 0, depth: Int, _ places: [ScatterWorkload.Place],

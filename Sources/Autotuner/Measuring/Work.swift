@@ -31,6 +31,7 @@ public struct Work: Hashable, Sendable {
     case .normalization(let w): (terms, perTerm) = (size(w.x.shape.suffix(w.rowRank)), 1)
     case .reduction(let w): terms = size(w.axes.map { w.inputs[0].shape[$0] })
     case .pool(let w): terms = Double(w.window.reduce(1, *))
+    case .gatherSum(let w): (terms, perTerm) = (size([w.indices.shape[1]]), 2)
     case .argReduce(let w): terms = size([w.x.shape[w.axis]])
     case .elementwise, .movement, .gather, .resize, .generate, .scatter, .scan, .sort, .random, .recurrent, .nonZero:
       break

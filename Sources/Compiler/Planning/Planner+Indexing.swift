@@ -52,6 +52,24 @@ extension Planner {
     return copy
   }
 
+  mutating func plan(_ op: GatherSum, _ node: NodeID) throws {
+    let (indices, weights) = (try placement(operand(node, 1)), try placement(operand(node, 2)))
+    let x = withChannelsTogether(try placement(operand(node, 0)), fetching: indices.view, origin: graph[node].origin)
+    let output = complete(node)
+    let workload = GatherSumWorkload(
+      x: x.view, indices: indices.view, weights: weights.view, output: output.view)
+    emit(.gatherSum(workload), [x, indices, weights], output, origins: origins(node))
+  }
+
+  /// Turned, where channels are so many and fetched so often that a copy costs less than fetching their elements one by one.
+  private mutating func withChannelsTogether(_ x: Placement, fetching indices: View, origin: String?) -> Placement {
+    let fetched = indices.shape[1].estimate * indices.shape[2].estimate
+    guard x.view.strides[1] != 1, x.view.shape[1].estimate >= 4, 2 * fetched >= x.view.shape[2].estimate else {
+      return x
+    }
+    return dense(x.transposed([0, 2, 1]), origin: origin).transposed([0, 2, 1])
+  }
+
   /// Whether each size is at most the other's whatever the symbols' values, so that no access goes outside.
   private func fits(_ shape: Shape, in data: Shape, but axis: Int) -> Bool {
     shape.indices.allSatisfy { $0 == axis || data[$0].isAtLeast(shape[$0]) }

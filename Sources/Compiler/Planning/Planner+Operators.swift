@@ -32,6 +32,7 @@ extension Planner {
     case let op as Gather: try plan(op, node)
     case let op as GatherElements: try plan(op, node)
     case let op as GatherND: try plan(op, node)
+    case let op as GatherSum: try plan(op, node)
     case let op as ScatterElements: try plan(op, node)
     case let op as ScatterND: try plan(op, node)
     case let op as Cumulative: try plan(op, node)

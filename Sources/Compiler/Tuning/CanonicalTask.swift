@@ -74,6 +74,7 @@ extension Workload {
     case .movement: "movement"
     case .pool: "pool"
     case .gather: "gather"
+    case .gatherSum: "gather-sum"
     case .resize: "resize"
     case .generate: "generate"
     case .scatter: "scatter"

@@ -11,6 +11,19 @@ let gridRows: [OperatorRow] = [
 /// What stands for elements outside of the input.
 private enum GridPadding: String { case zeros, border, reflection }
 
+private enum GridSampling {
+  case nearest, linear, cubic
+
+  /// Elements along a dimension that count, from the one that a coordinate is rounded to: down, but for the nearest.
+  var taps: [Int] {
+    switch self {
+    case .nearest: [0]
+    case .linear: [0, 1]
+    case .cubic: [-1, 0, 1, 2]
+    }
+  }
+}
+
 extension NodeImport {
   // MARK: Sampling
 
@@ -23,30 +36,48 @@ extension NodeImport {
     }
     let align = try flag("align_corners")
     let padding = try choice("padding_mode", default: GridPadding.zeros)
-    // Positions in the input, outermost dimension first, each of shape [N, points].
+    let sampling = try sampling()
+    // Every combination of the dimensions' taps, the innermost dimension's fastest.
+    let count = (0..<space).reduce(1) { product, _ in product * sampling.taps.count }
     let outer = Array(shape(grid).dropLast())
-    let points = outer.dropFirst().product
-    let coordinates = try (0..<space).map { d in
+    let points = [outer[0], 1, outer.dropFirst().product]
+    // Of shape [N, taps, points].
+    var (index, weight): (ValueID?, ValueID?) = (nil, nil)
+    let places = Array(shape(x)[2...])
+    let indexType: ElementType = places.product.constant.map { $0 <= Int(Int32.max) } ?? false ? .int32 : .int64
+    for d in 0..<space {
+      let size = try sizeValue(places[d], element(x))
+      // The innermost dimension's coordinate comes first.
       let part = try slice(grid, axis: space + 1, start: Dim(space - 1 - d), size: 1)
-      return try denormalised(
-        cast(reshape(part, [outer[0], points]), element(x)), sizeValue(shape(x)[d + 2], element(x)), align)
-    }
-    // Channels last, so that each place is a row.
-    let rows = try transpose(x, [0] + Array(2..<(space + 2)) + [1])
-    let taps: [[(position: ValueID, weight: ValueID?)]] = try coordinates.enumerated().map { d, position in
-      let size = try sizeValue(shape(x)[d + 2], element(x))
-      switch try string("mode", default: "linear") {
-      case "nearest":
-        let whole = try moved(position, size, padding, align)
-        return [(try unary(.round, whole), nil)]
-      case "linear", "bilinear": return try linearTaps(moved(position, size, padding, align))
-      case "cubic", "bicubic": return try cubicTaps(position)
-      case let other: throw Failure.badData("attribute 'mode' is '\(other)'")
+      var place = try denormalised(cast(reshape(part, points), element(x)), size, align)
+      if sampling != .cubic { place = try moved(place, size, padding, align) }
+      let stride = (d + 1..<space).reduce(1) { product, _ in product * sampling.taps.count }
+      let offsets = (0..<count).map { Double(sampling.taps[$0 / stride % sampling.taps.count]) }
+      let base = try unary(sampling == .nearest ? .round : .floor, place)
+      var position = try binary(.add, base, constant(HostTensor(element(x), [count, 1], .floats(offsets))))
+      var factors = sampling == .nearest ? [] : [try share(of: position, at: place, sampling)]
+      if padding == .zeros {
+        factors.append(try inside(position, size))
+      } else {
+        position = try moved(position, size, padding, align)
       }
+      let own = try clamped(position, size, to: indexType)
+      index = try index.map { try binary(.add, binary(.multiply, $0, sizeValue(places[d], indexType)), own) } ?? own
+      for factor in factors { weight = try weight.map { try binary(.multiply, $0, factor) } ?? factor }
     }
-    let sampled = try weighted(rows, taps, padding, align, shape(x))
-    let result = try reshape(sampled, [outer[0]] + outer.dropFirst() + [shape(x)[1]])
-    return try transpose(result, [0, rank(result) - 1] + Array(1..<(rank(result) - 1)))
+    guard let index else { throw Failure.badData("a grid without dimensions") }
+    let weights = try weight ?? broadcast(constant(1, element(x)), shape(index))
+    let flat = try reshape(x, [shape(x)[0], shape(x)[1], places.product])
+    return try reshape(add(GatherSum(), flat, index, weights), [outer[0], shape(x)[1]] + outer.dropFirst())
+  }
+
+  private func sampling() throws -> GridSampling {
+    switch try string("mode", default: "linear") {
+    case "nearest": return .nearest
+    case "linear", "bilinear": return .linear
+    case "cubic", "bicubic": return .cubic
+    case let other: throw Failure.badData("attribute 'mode' is '\(other)'")
+    }
   }
 
   /// A size as a scalar of an element type.
@@ -95,81 +126,43 @@ extension NodeImport {
     }
   }
 
-  private func linearTaps(_ x: ValueID) throws -> [(position: ValueID, weight: ValueID?)] {
-    let base = try unary(.floor, x)
-    let fraction = try binary(.subtract, x, base)
-    let one = constant(1, element(x))
-    return [(base, try binary(.subtract, one, fraction)), (try binary(.add, base, one), fraction)]
-  }
-
-  /// Keys' cubic with a = −0.75.
-  private func cubicTaps(_ x: ValueID) throws -> [(position: ValueID, weight: ValueID?)] {
-    let base = try unary(.floor, x)
-    return try (-1...2).map { tap in
-      let position = try binary(.add, base, constant(Double(tap), element(x)))
-      let weight = try map(position, x) { e, x in
-        let type = e.types[x[0]]
-        let a = -0.75
-        let d = e.unary(.abs, e.binary(.subtract, x[0], x[1]))
-        func polynomial(_ coefficients: [Double]) -> Expression.Operand {
-          coefficients.dropFirst().reduce(e.constant(coefficients[0], type)) { sum, c in
-            e.binary(.add, e.binary(.multiply, sum, d), e.constant(c, type))
-          }
+  /// What the element at a position weighs for a place.
+  private func share(of position: ValueID, at place: ValueID, _ sampling: GridSampling) throws -> ValueID {
+    try map(position, place) { e, x in
+      let type = e.types[x[0]]
+      let one = e.constant(1, type)
+      let d = e.unary(.abs, e.binary(.subtract, x[0], x[1]))
+      guard sampling == .cubic else { return e.binary(.subtract, one, d) }
+      // Keys' cubic with a = −0.75.
+      let a = -0.75
+      func polynomial(_ coefficients: [Double]) -> Expression.Operand {
+        coefficients.dropFirst().reduce(e.constant(coefficients[0], type)) { sum, c in
+          e.binary(.add, e.binary(.multiply, sum, d), e.constant(c, type))
         }
-        let near = polynomial([a + 2, -(a + 3), 0, 1])
-        let far = polynomial([a, -5 * a, 8 * a, -4 * a])
-        return e.select(e.binary(.lessEqual, d, e.constant(1, type)), near, far)
       }
-      return (position, weight)
+      let near = polynomial([a + 2, -(a + 3), 0, 1])
+      let far = polynomial([a, -5 * a, 8 * a, -4 * a])
+      return e.select(e.binary(.lessEqual, d, one), near, far)
     }
   }
 
-  /// Σ over all combinations of the dimensions' taps of weights times rows of x `[N, space…, C]`.
-  private func weighted(
-    _ rows: ValueID, _ taps: [[(position: ValueID, weight: ValueID?)]], _ padding: GridPadding, _ align: Bool,
-    _ given: Shape
-  ) throws -> ValueID {
-    let element = element(rows)
-    var combinations: [[(position: ValueID, weight: ValueID?)]] = [[]]
-    for dimension in taps { combinations = combinations.flatMap { known in dimension.map { known + [$0] } } }
-    var total: ValueID?
-    for combination in combinations {
-      var weight: ValueID?
-      var indices: [ValueID] = []
-      for (d, tap) in combination.enumerated() {
-        let size = try sizeValue(given[d + 2], element)
-        var position = tap.position
-        if padding == .zeros {
-          // Weighs nothing outside.
-          let inside = try map(position, size) { e, x in
-            let type = e.types[x[0]]
-            return e.cast(
-              e.binary(
-                .and, e.binary(.greaterEqual, x[0], e.constant(0, type)), e.binary(.less, x[0], x[1])), type)
-          }
-          weight = try weight.map { try binary(.multiply, $0, inside) } ?? inside
-        } else {
-          position = try moved(position, size, padding, align)
-        }
-        if let own = tap.weight { weight = try weight.map { try binary(.multiply, $0, own) } ?? own }
-        let index = try map(position, size) { e, x in
-          let type = e.types[x[0]]
-          let last = e.binary(.subtract, x[1], e.constant(1, type))
-          return e.cast(e.binary(.maximum, e.binary(.minimum, x[0], last), e.constant(0, type)), .int64)
-        }
-        indices.append(try unsqueeze(index, [2]))
-      }
-      let places = try add(Concat(axis: 2), indices: indices)
-      var value = try add(GatherND(batchDims: 1), rows, places)
-      if let weight { value = try binary(.multiply, value, unsqueeze(weight, [2])) }
-      total = try total.map { try binary(.add, $0, value) } ?? value
+  /// 1 within the dimension, 0 outside.
+  private func inside(_ position: ValueID, _ size: ValueID) throws -> ValueID {
+    try map(position, size) { e, x in
+      let type = e.types[x[0]]
+      let isInside = e.binary(
+        .and, e.binary(.greaterEqual, x[0], e.constant(0, type)), e.binary(.less, x[0], x[1]))
+      return e.cast(isInside, type)
     }
-    guard let total else { throw Failure.badData("a grid without dimensions") }
-    return total
   }
 
-  private func add(_ op: Concat, indices: [ValueID]) throws -> ValueID {
-    indices.count == 1 ? indices[0] : try addAll(op, indices)[0]
+  /// The nearest index within the dimension.
+  private func clamped(_ position: ValueID, _ size: ValueID, to index: ElementType) throws -> ValueID {
+    try map(position, size) { e, x in
+      let type = e.types[x[0]]
+      let last = e.binary(.subtract, x[1], e.constant(1, type))
+      return e.cast(e.binary(.maximum, e.binary(.minimum, x[0], last), e.constant(0, type)), index)
+    }
   }
 
   // MARK: Affine grids

@@ -182,3 +182,50 @@ public struct ScatterCase: Sendable {
     }
   }
 }
+
+/// Sums of weighted elements at places that indices name, some of them out of range, for every channel.
+public struct GatherSumCase: Sendable {
+  public var workload: GatherSumWorkload
+  public var sizes: [String: Int]
+
+  /// - Parameter channelsTogether: whether they are neighbours in memory.
+  public init(
+    _ element: ElementType, batch: Dim, channels: Dim, size: Dim, taps: Int, points: Dim, channelsTogether: Bool,
+    _ type: ElementType = .int32, sizes: [String: Int] = [:]
+  ) {
+    let x: Shape = [batch, channels, size]
+    let places: Shape = [batch, Dim(taps), points]
+    workload = GatherSumWorkload(
+      x: channelsTogether ? .transposed(element, [batch, size, channels], [0, 2, 1]) : View(element, x),
+      indices: View(type, places),
+      weights: View(element, places), output: View(element, [batch, channels, points]))
+    self.sizes = sizes
+  }
+
+  public static func random(_ g: inout SeededGenerator) -> GatherSumCase {
+    var sizes = DrawnSizes(g.flip(0.3))
+    return GatherSumCase(
+      g.pick(.float32, .float32, .float64, .float16), batch: sizes.dim("n", g.edge(most: 3)),
+      channels: sizes.dim("c", g.edge(most: 37)), size: sizes.dim("s", max(1, g.edge(most: 50))),
+      taps: g.pick(1, 2, 4, 16), points: sizes.dim("p", g.edge(most: 67)), channelsTogether: g.flip(),
+      g.pick(.int32, .int64), sizes: sizes.values)
+  }
+
+  public func kernelCase(_ generator: inout SeededGenerator) -> KernelCase {
+    let w = workload
+    let inputs = samples(w.operands, sizes: sizes, &generator)
+    let (size, taps) = (inputs[0].shape[2], inputs[1].shape[1])
+    inputs[1].fill { .integer(Int64.random(in: -3...Int64(size) + 2, using: &generator)) }
+    let unit = w.x.element == .float64 ? 0x1p-53 : 0x1p-24
+    return KernelCase(.gatherSum(w), sizes: sizes, inputs: inputs) { index in
+      let terms = (0..<taps).map { tap -> Double in
+        let place = [index[0], tap, index[2]]
+        guard case .integer(let picked) = inputs[1][place] else { preconditionFailure("an integer") }
+        return inputs[2][place].double * inputs[0][[index[0], index[1], min(max(Int(picked), 0), size - 1)]].double
+      }
+      let (sum, magnitude) = (terms.reduce(0, +), terms.reduce(0) { $0 + abs($1) })
+      return Expected(
+        value: .float(sum), tolerance: Double(taps) * unit * magnitude + w.x.element.epsilon * abs(sum))
+    }
+  }
+}
