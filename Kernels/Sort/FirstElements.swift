@@ -81,18 +81,22 @@ struct FirstElements {
     return partial.finish(sums).cast(.int64)
   }
 
-  /// Moves elements that reach `bound` to the front; returns how many there are.
+  /// Moves elements that reach `bound` to the front; returns how many there are. After k blocks that have elements equal to it and
+  /// none above it, further ones are passed over.
   private func gather(_ all: RankedElements, from blocks: Tile, _ maxima: TileBuffer, reaching bound: Tile) -> Tile {
-    b.loop(to: blocks, carrying: [b.index(0)]) { number, count in
+    b.loop(to: blocks, carrying: [b.index(0), b.index(0)]) { number, found in
       let start = number * block
-      let reaches = bound.lessEqual(maxima.load([.at(number)], shape: []))
-      let end = reaches.select((start + block).minimum(n), start)
-      return b.loop(from: start, to: end, carrying: count) { position, count in
+      let most = maxima.load([.at(number)], shape: [])
+      let isEqual = bound.equal(most)
+      let counts = bound.less(most).binary(.or, isEqual.and(found[1].less(k)))
+      let end = counts.select((start + block).minimum(n), start)
+      let count = b.loop(from: start, to: end, carrying: [found[0]]) { position, count in
         // What does not count is overwritten by the next one.
         let rank = all.ranks.load([.at(position)], shape: [])
         all.store(rank, position, [.at(count[0])])
         return [count[0] + bound.lessEqual(rank).cast(.int64)]
       }
+      return [count[0], found[1] + isEqual.cast(.int64)]
     }[0]
   }
 
