@@ -27,7 +27,7 @@ public let allKernels: [any KernelTemplate] = [
   Gather(), GatherSum(),
   Resize(),
   Scatter(),
-  RunningSum(), RunningSumAlong(),
+  RunningSum(), RunningSumRows(), RunningSumAlong(),
   MergeSort(),
   ArgReduce(),
   Philox(),

@@ -159,6 +159,11 @@ public struct ScanCase: Sendable {
 
   public static func random(_ g: inout SeededGenerator) -> ScanCase {
     let type: ElementType = g.pick(.float32, .float32, .float64, .float16, .int32, .int64)
+    if g.flip(0.2) {
+      // Rows so long that their sums are kept in memory.
+      let x = View(type, [Dim(g.edge(most: 5)), Dim(g.size(0...40)), Dim(g.pick(512, 1024, 3072))])
+      return ScanCase(x, axis: g.size(0...1), isExclusive: g.flip(), isReverse: g.flip())
+    }
     let (x, axis, sizes) = drawnTensor(type, mayBeEmpty: true, &g)
     return ScanCase(x, axis: axis, isExclusive: g.flip(), isReverse: g.flip(), sizes: sizes)
   }
