@@ -100,7 +100,12 @@ struct StripMap {
     let (group, columnsAtATime) = (16, 512)
     let columnBlock = columns.constant.map { $0 > columnsAtATime * 3 / 2 } ?? true ? columnsAtATime : nil
     let width = columnBlock ?? columns.estimate
-    let block = max(group, min(256, 4096 / max(1, width) / group * group))
+    // Few rows whose columns lie one after the other in the transposed operand are taken together: it is then read as it lies. Not
+    // by vectors of less than a cache line: the many lines of the output that are written in parts would not stay until they are whole.
+    let isFew =
+      columnBlock != nil && lanes >= 16 && rows.constant.map { $0 <= 64 } ?? false
+      && space.views.dropLast().allSatisfy { !isTransposed($0, other) || $0.strides[inner] == rows }
+    let block = isFew ? rows.estimate : max(group, min(256, 4096 / max(1, width) / group * group))
     let (rowCount, columnCount) = (b.size(rows), b.size(columns))
     let work = min(columns.estimate, columnBlock ?? .max) * min(block, rows.estimate) * expression.cost * 2
     let extents =
@@ -113,7 +118,7 @@ struct StripMap {
       b.strips(columnSpan, lanes: lanes, vectors: 2) { column in
         b.strips(rowSpan, lanes: lanes, vectors: 1) { row in
           let outer = Array(zip(order, indices))
-          if fetches { fetch(outer, other, row, by: block, column) }
+          if fetches { fetch(outer, other, row, by: isFew ? nil : block, column) }
           tiles(outer, other, row, column)
         }
       }
@@ -122,14 +127,17 @@ struct StripMap {
 
   /// Brings nearer what the next task reads, `block` rows on, and the lines that the next strip of columns writes: the one is a
   /// page a column, the other a page a row, and the hardware's prefetcher follows no more than some thirty.
-  private func fetch(_ outer: [(Int, Tile)], _ other: Int, _ row: Strip, by block: Int, _ column: Strip) {
+  /// - Parameter block: nil where tasks take all rows: what they read next lies next.
+  private func fetch(_ outer: [(Int, Tile)], _ other: Int, _ row: Strip, by block: Int?, _ column: Strip) {
     func rest(row: Tile) -> [Tile] {
       var indices = [Tile](repeating: row, count: inner)
       for (dimension, index) in outer { indices[dimension] = index }
       return indices
     }
-    for (view, buffer) in zip(space.views, inputs) where isTransposed(view, other) {
-      for number in 0..<column.count { buffer.prefetch(rest(row: row.start + block) + [column.start + number]) }
+    if let block {
+      for (view, buffer) in zip(space.views, inputs) where isTransposed(view, other) {
+        for number in 0..<column.count { buffer.prefetch(rest(row: row.start + block) + [column.start + number]) }
+      }
     }
     guard space.shape[inner].estimate >= 4 * column.count else { return }
     for number in 0..<row.count {

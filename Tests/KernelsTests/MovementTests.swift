@@ -11,7 +11,7 @@ private func checkCopy(_ x: View, _ y: View, sizes: [String: Int] = [:]) throws 
 
 @Suite struct MovementTests {
   @Test(arguments: [ElementType.float32, .int64, .float16, .uint8, .bool]) func transposes(type: ElementType) throws {
-    for (m, n) in [(1, 1), (3, 50), (8, 8), (16, 33), (70, 5), (17, 17)] {
+    for (m, n) in [(1, 1), (3, 50), (8, 8), (16, 33), (70, 5), (17, 17), (40, 900), (900, 40)] {
       try checkCopy(.transposed(type, [2, Dim(n), Dim(m)], [0, 2, 1]), View(type, [2, Dim(m), Dim(n)]))
     }
     let (h, w): (Dim, Dim) = (.symbol("h"), .symbol("w"))
