@@ -1,19 +1,23 @@
 import TensorTypes
 import TileIR
 
-/// y[p, c] = epilogue(Σ over taps t of x[p·stride + t·dilation − pad, c] · w[t, c])
+/// y[p, c] = epilogue(Σ over taps t of x[p·stride + t·dilation − pad, ⌊c / m⌋] · w[t, c]), m outputs of each channel
 ///
-/// Each channel by itself: vectors of channels, several positions of a row at a time. A task copies the part of x under a rectangle of
-/// positions to local memory, one block of channels wide, with its border of zeros: then nothing is masked, a tap's vectors are one
-/// after the other, and positions side by side share those of a row of taps.
+/// Each output by itself: vectors of channels, several positions of a row at a time. A task copies the part of x under a rectangle of
+/// positions to local memory, one block of channels wide, with its border of zeros and each channel m
+/// times: then nothing is masked, a tap's vectors are one after the other, and positions side by side share those of a row of taps.
 struct Depthwise: KernelTemplate {
   let name = "convolution.depthwise"
 
   func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
     guard case .convolution(let w) = workload, w.x.element == .float32, w.w.element == .float32 else { return nil }
     let shape = w.w.shape
-    guard (1...3).contains(w.strides.count), shape[0] == Dim(w.groups), w.groups > 1, shape[shape.count - 1] == 1,
+    guard (1...3).contains(w.strides.count), shape[0] == Dim(w.groups), w.groups > 1,
       shape[shape.count - 2] == 1, w.x.strides.last == 1, shape.allSatisfy({ $0.constant != nil })
+    else { return nil }
+    // A vector of outputs is one of whole channels, and outputs are numbered through.
+    let each = shape.last!.constant!
+    guard each > 0, machine.lanes % each == 0, each == 1 || w.w.strides[0] == w.w.strides.last! * Dim(each)
     else { return nil }
     return KnobSpace([
       ("positions", [1, 2, 3, 4, 6, 7, 8, 10, 12, 14]), ("vectors", [1, 2, 4]),
@@ -43,7 +47,7 @@ struct Depthwise: KernelTemplate {
   ) -> DepthwisePatch {
     let others =
       (w.epilogue.output.shape[0] * w.epilogue.output.shape[1]).estimate
-      * ((machine.vectors(for: w.groups) + vectors - 1) / vectors)
+      * ((machine.vectors(for: w.outputs) + vectors - 1) / vectors)
     func shapes(_ bytes: Int) -> [DepthwisePatch] {
       stride(from: positions, to: min(width, 128) + positions, by: positions).compactMap { tileW in
         let most = Machine.largestPart(of: height, others: others * ((width + tileW - 1) / tileW))
@@ -73,7 +77,7 @@ struct Depthwise: KernelTemplate {
   func estimate(for workload: Workload, knobs: Knobs, on machine: Machine) -> Double {
     guard case .convolution(let given) = workload else { preconditionFailure("a convolution") }
     let w = given.withThreeDimensions
-    let vectors = machine.vectors(for: w.groups) * w.positions
+    let vectors = machine.vectors(for: w.outputs) * w.positions
     let shape = DepthwisePatch(w, tileH: knobs["tileH"], tileW: knobs["tileW"])
     return Double(vectors)
       * (Double(w.taps.reduce(1, *)) / 2 / 0.8 + 2 * shape.copying(knobs["vectors"], machine))
@@ -81,8 +85,10 @@ struct Depthwise: KernelTemplate {
 
   fileprivate static func weights(_ w: ConvolutionWorkload, _ knobs: Knobs, _ machine: Machine) -> WeightPacking {
     let taps = 1..<(w.w.rank - 2)
+    let each = w.w.shape.last!
     let source = View(
-      .float32, [1] + w.w.shape[taps] + [w.w.shape[0]], strides: [0] + w.w.strides[taps] + [w.w.strides[0]])
+      .float32, [1] + w.w.shape[taps] + [w.w.shape[0] * each],
+      strides: [0] + w.w.strides[taps] + [each == 1 ? w.w.strides[0] : w.w.strides.last!])
     return WeightPacking(source: source, width: knobs["vectors"] * machine.lanes, element: .float32)
   }
 
@@ -159,14 +165,14 @@ private struct DepthwiseProgram {
   func build() -> TileProgram {
     if !w.wIsConstant { b.packPanels(source, to: weights, packing) }
     let size = w.epilogue.output.shape
-    let blocks = (w.groups + width - 1) / width
+    let blocks = (w.outputs + width - 1) / width
     let extents = [
       b.size(size[0]), b.size(size[1]), b.size(size[2]).ceilDivided(by: shape.tileH),
       b.size(size[3]).ceilDivided(by: shape.tileW), b.index(blocks),
     ]
     let work = shape.tileH * shape.tileW * w.taps.reduce(width, *)
     b.parallel(extents, grain: max(1, 65_536 / max(1, work))) { i in
-      let limit = w.groups % width == 0 ? nil : b.index(w.groups) - i[4] * width
+      let limit = w.outputs % width == 0 ? nil : b.index(w.outputs) - i[4] * width
       run(Task(n: i[0], d: i[1], h: i[2] * shape.tileH, v: i[3] * shape.tileW, block: i[4], channelLimit: limit))
     }
     return b.finish()
@@ -212,13 +218,20 @@ private struct DepthwiseProgram {
       }
       b.loop(to: first) { put(nothing, $0) }
       b.loop(from: first, to: end) { column in
-        let channels = x.load(
-          [.at(task.n), .at(d), .at(h), .at(corner[2] + column), .span(task.block * width, 0)], shape: [width],
-          limits: [task.channelLimit])
-        put(channels, column)
+        put(channels(task, [.at(task.n), .at(d), .at(h), .at(corner[2] + column)]), column)
       }
       b.loop(from: end, to: columns) { put(nothing, $0) }
     }
+  }
+
+  /// For each output of a block its channel of x at a position.
+  private func channels(_ task: Task, _ position: [TileBuffer.Index]) -> Tile {
+    let each = w.outputsPerGroup
+    let count = width / each
+    // Where outputs are left over, whole channels are.
+    let channels = x.load(
+      position + [.span(task.block * count, 0)], shape: [count], limits: [task.channelLimit.map { $0 / each }])
+    return each == 1 ? channels : channels.reshape([count, 1]).broadcast(to: [count, each]).reshape([width])
   }
 
   /// Sums of `positions · width` results, row by row of the taps. What is written out at once shares the loads of x.

@@ -148,6 +148,7 @@ extension ConvolutionWorkload {
   var taps: [Int] { (1...3).map { w.shape[$0].constant! } }
   var channelsPerGroup: Int { w.shape[4].constant! }
   var outputsPerGroup: Int { w.shape[5].constant! }
+  var outputs: Int { groups * outputsPerGroup }
 }
 
 extension ConvolutionWorkload {

@@ -74,7 +74,7 @@ public struct ConvolutionCase: Sendable {
       c.dilations = (0..<rank).map { _ in g.pick(1, 1, 1, 2) }
     case .depthwise:
       let channels = g.edge([8, 16, 32], most: 41)
-      c = ConvolutionCase([], channels, channels, window: [], groups: channels)
+      c = ConvolutionCase([], channels, g.pick(1, 1, 1, 2, 4) * channels, window: [], groups: channels)
       c.window = (0..<rank).map { _ in g.pick(1, 2, 3, 3, 5, 7) }
       c.strides = (0..<rank).map { _ in g.pick(1, 1, 2) }
       c.dilations = (0..<rank).map { _ in g.pick(1, 1, 1, 2) }
