@@ -44,13 +44,15 @@ struct PackedMatmul: KernelTemplate {
       ? SkinnyMatmul.tile(rows: m!, on: machine, isNarrow: w.isNarrow)
       : .fitting(
         rows: w.a.shape[1].estimate, columns: n, streams: m != nil && w.bIsConstant && !w.isNarrow,
-        rowDistance: w.a.strides[1].constant.map { $0 * w.a.element.byteCount },
+        rowDistance: w.aIsConstant ? nil : w.a.strides[1].constant.map { $0 * w.a.element.byteCount },
         addresses: w.bIsConstant && !w.aIsConstant, inPlace: readsInPlace, on: machine)
     let panels = (n + tile.columns - 1) / tile.columns
     // A panel's piece takes half of the level-1 cache; with the many registers of AVX-512 a step of k lasts so long that
     // its row comes from level 2 in time, and sums are put by and fetched again less often.
     let isFromLevel2 = !w.isNarrow && machine.vectorRegisters > 16
-    let room = isFromLevel2 ? machine.cacheBytes[1] / 5 : machine.cacheBytes[0] * 5 / 8
+    // A panel that a task copies for itself is alone there.
+    let share = !w.aIsConstant && !w.bIsConstant && m != nil && w.a.shape[2].constant != nil ? 3 : 5
+    let room = isFromLevel2 ? machine.cacheBytes[1] / share : machine.cacheBytes[0] * 5 / 8
     let pieces = max(1, (k * tile.columns * 4 + room - 1) / room)
     let kc = pieces == 1 ? 1 << 30 : ((k + pieces - 1) / pieces + 7) / 8 * 8
     // Rows: a's block in a part of the level-2 cache, which panels and results pass through, and enough tasks for a
@@ -65,7 +67,7 @@ struct PackedMatmul: KernelTemplate {
     var nc = min(panels, w.bIsConstant ? 64 : max(1, min(32, most)))
     let batch = max(1, w.a.shape[0].constant ?? 1)
     // What is not copied may be cut as finely as makes threads end together.
-    let sharesPanels = readsInPlace && panels >= 8
+    let sharesPanels = w.aIsConstant && readsInPlace && panels >= 8
     if sharesPanels { nc = machine.panelsPerTask(of: panels, others: batch, overhead: 0.003) }
     if w.aIsConstant, let m {
       // All rows in a task where columns make enough of them: b is packed once for all.
@@ -101,43 +103,29 @@ struct PackedMatmul: KernelTemplate {
     }
     nc = panelsPerTask(rowTasks)
     if let blocks, w.bIsConstant, batch == 1 { nc = machine.evened(nc, of: panels, rows: blocks, by: mc) }
-    // A block of a that is used for many columns of a run-time b is worth copying; where b's panels are there already,
-    // the rows of a are read as fast where they are (docs/performance.md).
-    let packs =
-      w.a.element != .float32
-      || !w.aIsConstant && !w.bIsConstant && nc * tile.columns >= 96 && mc > 1 && w.a.strides[2] == 1
-        && w.a.shape[1].estimate >= 128
-    // What is as wide as a panel lies like one.
-    let isPanel = panels == 1 && w.b.strides[1].constant.map { $0 <= tile.columns } ?? false
+    let copiesB = Self.copiesB(w, tile, on: machine)
+    let isShort = kc >= k && k <= Self.fewSteps
+    if let m, !w.aIsConstant, !w.bIsConstant {
+      (mc, nc) = Self.runTimeTasks(
+        RunTimeProduct(
+          rows: m, columns: n, batch: batch, tile: tile, copiesB: copiesB, isShort: isShort, isWhole: pieces == 1),
+        mostPanels: max(1, machine.cacheBytes[1] / 2 / (depth * tile.columns * 4)), on: machine)
+    }
     // What lies in level 2 is there in time. A block that passes alone fetches the first half of a panel: the hardware sees the rest
     // coming, and as much again would push it out of level 1.
     let fetches = w.bIsConstant && bytes > machine.cacheBytes[1]
     return [
-      "mr": tile.rows, "nr": tile.columns, "mc": mc, "nc": nc, "kc": kc, "packA": packs ? 1 : 0, "unroll": 4,
+      "mr": tile.rows, "nr": tile.columns, "mc": mc, "nc": nc, "kc": kc, "packA": w.a.element == .float32 ? 0 : 1,
+      "unroll": 4,
       "prefetch": fetches
         ? max(2, PanelPrefetch.blocks(passing: min(mc, w.a.shape[1].estimate / tile.rows))) : 0,
-      "columnsInner": !w.bIsConstant && !readsInPlace && kc >= k && k <= 128 ? 1 : 0,
-      "packB": !w.bIsConstant && w.b.strides[2] == 1
-        && (isPanel || readsInPlace || w.a.shape[1].estimate <= 2 * tile.rows) ? 0 : 1,
+      // Short rows of results are written as fast in any order.
+      "columnsInner": !w.bIsConstant && isShort && (w.aIsConstant ? !readsInPlace : copiesB || n > 128) ? 1 : 0,
+      "packB": w.bIsConstant || copiesB ? 1 : 0,
       "skinnyPanels": SkinnyMatmul.panels(
         rows: m ?? 1, tile, panels, on: machine, isNarrow: w.isNarrow, inPlace: !w.bIsConstant),
       "skinnyUnroll": w.isNarrow ? max(1, 8 / (w.scaling?.steps ?? 1)) : w.bIsConstant ? 2 : 4,
     ]
-  }
-
-  /// Whether the panels of a run-time b are best read where they are, by the blocks of constant rows. Copying one takes as long
-  /// as the products of six to forty rows and pushes others out of level 2; what it would save is small unless rows of b lie so
-  /// many powers of two apart that those of a panel share few cache sets.
-  /// With sixteen registers it is not: measured 1.2 to 2 times as long (most 1×1 convolutions, AVX2).
-  private static func readsInPlace(_ w: MatmulWorkload, on machine: Machine) -> Bool {
-    guard machine.vectorRegisters > 16, w.aIsConstant, !w.bIsConstant, w.b.strides[2] == 1,
-      let distance = w.b.strides[1].constant,
-      let depth = w.b.shape[1].constant, !SkinnyMatmul.areFew(w.a.shape[1].constant)
-    else { return false }
-    // Sets of a level-2 cache of sixteen ways come again after that many bytes.
-    let span = greatestPowerOfTwo(
-      dividing: max(1, distance) * w.b.element.byteCount, atMost: machine.cacheBytes[1] / 16)
-    return depth * span <= machine.cacheBytes[1] / 2
   }
 
   /// That of the register tile, for as many rows; a panel that tasks turn over takes half a cycle an element.

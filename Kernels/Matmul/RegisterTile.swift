@@ -43,13 +43,17 @@ public struct RegisterTile: Hashable, Sendable {
     let (most, best) = (16, best(on: machine))
     let half = RegisterTile(rows: (rows + 1) / 2, columns: best.columns)
     // Sets of the level-1 cache come again every 4 KiB; one has eight to twelve lines, of which b takes some.
-    let inSet = rowDistance.map { rows * greatestPowerOfTwo(dividing: $0, atMost: 4096) / 4096 } ?? 0
-    let isWhole = rows <= most && inSet <= 10
+    func inSet(_ rows: Int) -> Int {
+      rowDistance.map { rows * greatestPowerOfTwo(dividing: $0, atMost: 4096) / 4096 } ?? 0
+    }
+    let isWhole = rows <= most && inSet(rows) <= 10
     let whole = !streams ? [] : isWhole ? all.filter { $0.rows == rows } : rows <= 2 * best.rows ? [half] : []
     // More rows are more streams of a than the caches have ways; wide blocks need a few registers more.
     let others = all.filter { tile in
       let vectors = tile.columns / machine.lanes
-      return tile.rows <= most && (vectors <= 2 || (tile.rows + 1) * vectors + 1 + spare <= machine.vectorRegisters)
+      let fits = !inPlace || inSet(tile.rows) <= 10
+      return tile.rows <= most && fits
+        && (vectors <= 2 || (tile.rows + 1) * vectors + 1 + spare <= machine.vectorRegisters)
     }
     return (whole.isEmpty ? others : whole).min {
       $0.cycles(rows: rows, columns: columns, addresses: addresses, inPlace: inPlace, on: machine)

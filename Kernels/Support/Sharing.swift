@@ -42,11 +42,38 @@ extension Machine {
     return times.reduce(0, +) / Double(times.count)
   }
 
-  /// The same of a result of `rows` by `columns` that is cut into rectangles, each a task.
-  func stretch(_ rows: Int, by height: Int, _ columns: Int, by width: Int) -> Double {
+  /// The same of `others` results of `rows` by `columns` that are cut into rectangles, each a task.
+  func stretch(_ rows: Int, by height: Int, _ columns: Int, by width: Int, others: Int = 1) -> Double {
     func sizes(_ all: Int, _ part: Int) -> [Int] { stride(from: 0, to: all, by: part).map { min(part, all - $0) } }
     let tasks = sizes(columns, width).flatMap { width in sizes(rows, height).map { Double(width * $0) } }
-    return stretch(tasks.map { $0 / Double(rows * columns) })
+    return stretch([[Double]](repeating: tasks, count: others).joined().map { $0 / Double(rows * columns * others) })
+  }
+
+  /// How many blocks of rows and how many panels of columns a task of a product takes, so that all tasks are through soonest.
+  /// - Parameters:
+  ///   - others: tasks that each of these is cut into besides.
+  ///   - mostBlocks: for which panels there is room beside so many blocks.
+  ///   - anew: what is done once more for each part that rows or columns are cut into, as a share of all the work.
+  func tasks(
+    blocks: Int, panels: Int, others: Int, mostPanels: Int, mostBlocks: (_ panels: Int) -> Int,
+    anew: (rows: Double, columns: Double)
+  ) -> (blocks: Int, panels: Int) {
+    /// More tasks than that share evenly whatever their size.
+    let enough = 64
+    var best: (cost: Double, blocks: Int, panels: Int)?
+    let fewest = (panels + mostPanels - 1) / mostPanels
+    for columns in fewest...max(fewest, min(panels, enough / others)) {
+      let width = (panels + columns - 1) / columns
+      let fewestRows = (blocks + mostBlocks(width) - 1) / mostBlocks(width)
+      for rows in fewestRows...max(fewestRows, min(blocks, enough / (others * columns))) {
+        let height = (blocks + rows - 1) / rows
+        let cost =
+          stretch(blocks, by: height, panels, by: width, others: others) + anew.rows * Double(rows)
+          + anew.columns * Double(columns)
+        if best.map({ cost < $0.cost }) ?? true { best = (cost, height, width) }
+      }
+    }
+    return (best!.blocks, best!.panels)
   }
 
   /// `width`, or half of it again and again, where threads then wait so much less for the last task that it pays to pass by the rows
