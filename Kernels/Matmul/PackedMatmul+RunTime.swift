@@ -42,12 +42,13 @@ extension PackedMatmul {
   static func runTimeTasks(_ product: RunTimeProduct, mostPanels: Int, on machine: Machine) -> (
     blocks: Int, panels: Int
   ) {
-    let (tile, blocks) = (product.tile, (product.rows + product.tile.rows - 1) / product.tile.rows)
+    let tile = product.tile
+    let blocks = max(1, (product.rows + tile.rows - 1) / tile.rows)
     // Reading a's rows again takes as long as the products of some columns, unless panels are so wide that they come in time; two
     // panels at a time are copied from longer rows.
-    let reading = max(0.002, machine.vectorRegisters > 16 ? 0 : 6 / Double(product.columns))
+    let reading = max(0.002, machine.vectorRegisters > 16 ? 0 : 6 / Double(max(1, product.columns)))
     return machine.tasks(
-      blocks: blocks, panels: (product.columns + tile.columns - 1) / tile.columns, others: product.batch,
+      blocks: blocks, panels: max(1, (product.columns + tile.columns - 1) / tile.columns), others: product.batch,
       mostPanels: mostPanels,
       // Sums that wait between pieces of k take half of level 2.
       mostBlocks: {
@@ -56,7 +57,7 @@ extension PackedMatmul {
       // Copying a panel takes as long as the products of some rows. Threads that write parts of the same rows wait for each other's
       // lines.
       anew: (
-        rows: (product.copiesB ? 16 : 2) / Double(product.rows), columns: product.isShort ? 0.05 : reading
+        rows: (product.copiesB ? 16 : 2) / Double(max(1, product.rows)), columns: product.isShort ? 0.05 : reading
       ))
   }
 }
