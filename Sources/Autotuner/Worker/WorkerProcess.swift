@@ -78,7 +78,10 @@ public struct WorkerProcess: Sendable {
     posix_spawnattr_setpgroup(&attributes, 0)
     var argv: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
     defer { for word in argv { free(word) } }
-    let variables = ProcessInfo.processInfo.environment.merging(temporary.map { ["TMPDIR": $0] } ?? [:]) { $1 }
+    // A candidate that crashes is no news: Swift would look up names in all of LLVM for a backtrace, for up to twenty seconds, which
+    // is then taken for a hang.
+    var variables = ProcessInfo.processInfo.environment.merging(["SWIFT_BACKTRACE": "enable=no"]) { $1 }
+    if let temporary { variables["TMPDIR"] = temporary }
     var environment: [UnsafeMutablePointer<CChar>?] = variables.map { strdup("\($0)=\($1)") } + [nil]
     defer { for variable in environment { free(variable) } }
     var pid: pid_t = 0
