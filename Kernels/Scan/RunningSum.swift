@@ -37,23 +37,52 @@ struct RunningSum: KernelTemplate {
 
   func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
     guard case .scan(let w) = workload else { preconditionFailure("a running sum") }
-    let b = TileBuilder("scan")
-    let space = SlicedSpace([w.x, w.output], axis: w.axis)
-    let x = b.parameter("x", .input, space.views[0].buffer)
-    let y = b.parameter("y", .output, space.views[1].buffer)
-    let count = b.size(space.length)
-    space.forEachStrip(b, cost: 1, lanes: machine.lanes, vectors: knobs["vectors"]) { strip, place in
-      let element = w.x.element.accumulator
-      let start = b.constant(.identity(of: w.function, element), element, [strip.count])
-      _ = b.loop(to: count, carrying: [start]) { step, carried in
-        let index = place(w.isReverse ? count - 1 - step : step)
-        let value = x.load(index, shape: [strip.count], limits: [strip.limit]).cast(element)
-        let sum = carried[0].binary(w.function.combiner, value)
-        y.store((w.isExclusive ? carried[0] : sum).cast(w.output.element), index, limits: [strip.limit])
-        return [sum]
+    let scan = ScanProgram(w)
+    let b = scan.b
+    let count = b.size(scan.space.length)
+    scan.space.forEachStrip(b, cost: 1, lanes: machine.lanes, vectors: knobs["vectors"]) { strip, place in
+      _ = b.loop(to: count, carrying: [scan.identity([strip.count])]) { step, carried in
+        [scan.advance(carried[0], place(scan.position(step, of: count)), limit: strip.limit)]
       }
     }
     return b.finish()
+  }
+}
+
+/// What the programs of running sums begin with, and the step that those have in common which take elements in order.
+struct ScanProgram {
+  let w: ScanWorkload
+  let b = TileBuilder("scan")
+  /// Of x and y.
+  let space: SlicedSpace
+  let x, y: TileBuffer
+  /// That sums have.
+  let element: ElementType
+
+  init(_ w: ScanWorkload) {
+    self.w = w
+    space = SlicedSpace([w.x, w.output], axis: w.axis)
+    element = w.x.element.accumulator
+    x = b.parameter("x", .input, space.views[0].buffer)
+    y = b.parameter("y", .output, space.views[1].buffer)
+  }
+
+  /// Sums of nothing.
+  func identity(_ shape: [Int]) -> Tile { b.constant(.identity(of: w.function, element), element, shape) }
+
+  func join(_ a: Tile, _ b: Tile) -> Tile { a.binary(w.function.combiner, b) }
+
+  /// Where along the axis a step is.
+  func position(_ step: Tile, of count: Tile) -> Tile { w.isReverse ? count - 1 - step : step }
+
+  /// Takes the elements at `index` and stores their results.
+  /// - Parameter before: sums of what goes before.
+  /// - Returns: the sums with them.
+  func advance(_ before: Tile, _ index: [TileBuffer.Index], limit: Tile?) -> Tile {
+    let value = x.load(index, shape: before.shape, limits: [limit]).cast(element)
+    let sum = join(before, value)
+    y.store((w.isExclusive ? before : sum).cast(y.type.element), index, limits: [limit])
+    return sum
   }
 }
 

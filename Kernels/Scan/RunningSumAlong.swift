@@ -26,30 +26,25 @@ extension ScanWorkload {
 }
 
 private struct AlongProgram {
-  let w: ScanWorkload
-  let b = TileBuilder("scan")
-  let space: SlicedSpace
-  let x, y: TileBuffer
-  let element: ElementType
+  let scan: ScanProgram
   /// Elements of a strip.
   let width: Int
 
   init(_ w: ScanWorkload, _ machine: Machine) {
-    self.w = w
-    space = SlicedSpace([w.x, w.output], axis: w.axis)
-    element = w.x.element.accumulator
-    width = machine.vectorBytes / max(4, element.byteCount)
-    x = b.parameter("x", .input, space.views[0].buffer)
-    y = b.parameter("y", .output, space.views[1].buffer)
+    scan = ScanProgram(w)
+    width = machine.vectorBytes / max(4, scan.element.byteCount)
   }
 
+  private var w: ScanWorkload { scan.w }
+  private var b: TileBuilder { scan.b }
+
   func build() -> TileProgram {
-    let extents = space.views[0].shape.dropLast().map { b.size($0) }
-    let n = b.size(space.length)
-    let work = max(1, min(1 << 30, space.length.estimate))
+    let extents = scan.space.views[0].shape.dropLast().map { b.size($0) }
+    let n = b.size(scan.space.length)
+    let work = max(1, min(1 << 30, scan.space.length.estimate))
     b.parallel(Array(extents), grain: max(1, 24_576 / work)) { place in
       let row = place.map { TileBuffer.Index.at($0) }
-      let sums = b.allocate(BufferType(element, [Dim(width)], space: .local))
+      let sums = b.allocate(BufferType(scan.element, [Dim(width)], space: .local))
       let whole = n / width * width
       let rest = n - whole
       let total = b.loop(to: whole, step: width, carrying: [identity]) {
@@ -71,21 +66,22 @@ private struct AlongProgram {
     _ row: [TileBuffer.Index], start: Tile, limit: Tile?, after total: Tile, _ sums: TileBuffer
   ) -> Tile {
     let place = row + [.span(start, 0)]
-    let values = x.load(place, shape: [width], limits: [limit], fill: .identity(of: w.function, w.x.element))
-    var sum = values.cast(element)
+    let values = scan.x.load(place, shape: [width], limits: [limit], fill: .identity(of: w.function, w.x.element))
+    var sum = values.cast(scan.element)
     var distance = 1
     while distance < width {
-      sum = join(sum, before(sum, by: distance))
+      sum = scan.join(sum, before(sum, by: distance))
       distance *= 2
     }
-    y.store(join(total, w.isExclusive ? before(sum, by: 1) : sum).cast(y.type.element), place, limits: [limit])
+    let results = scan.join(total, w.isExclusive ? before(sum, by: 1) : sum)
+    scan.y.store(results.cast(scan.y.type.element), place, limits: [limit])
     // The last one by way of memory, a lane's being out of reach.
     sums.store(sum, [.span(b.index(0), 0)])
     let last = sums.load([.at(b.index(w.isReverse ? 0 : width - 1))], shape: [])
-    return join(total, last.broadcast(to: [width]))
+    return scan.join(total, last.broadcast(to: [width]))
   }
 
-  private var identity: Tile { b.constant(.identity(of: w.function, element), element, [width]) }
+  private var identity: Tile { scan.identity([width]) }
 
   /// In each lane what stands so many lanes before it, nothing where there is none.
   private func before(_ values: Tile, by distance: Int) -> Tile {
@@ -96,6 +92,4 @@ private struct AlongProgram {
       : b.index(distance).broadcast(to: [width]).lessEqual(iota)
     return isThere.select(values.rotate(by: w.isReverse ? distance : -distance), identity)
   }
-
-  private func join(_ a: Tile, _ b: Tile) -> Tile { a.binary(w.function.combiner, b) }
 }

@@ -34,37 +34,30 @@ struct RunningSumRows: KernelTemplate {
 
   func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
     guard case .scan(let w) = workload else { preconditionFailure("a running sum") }
-    let b = TileBuilder("scan")
-    let space = SlicedSpace([w.x, w.output], axis: w.axis)
-    let x = b.parameter("x", .input, space.views[0].buffer)
-    let y = b.parameter("y", .output, space.views[1].buffer)
-    let (element, block) = (w.x.element.accumulator, knobs["block"])
-    let shape = space.views[0].shape
-    let (row, count) = (shape[shape.count - 2], b.size(space.length))
+    let scan = ScanProgram(w)
+    let (b, block) = (scan.b, knobs["block"])
+    let shape = scan.space.views[0].shape
+    let (row, count) = (shape[shape.count - 2], b.size(scan.space.length))
     let rowSize = b.size(row)
-    let work = max(1, min(1 << 30, space.length.estimate * block))
+    let work = max(1, min(1 << 30, scan.space.length.estimate * block))
     b.parallel(shape.dropLast(2).map { b.size($0) } + [rowSize.ceilDivided(by: block)], grain: max(1, 24_576 / work)) {
       place in
-      let sums = b.allocate(BufferType(element, [Dim(block)], space: .local))
+      let sums = b.allocate(BufferType(scan.element, [Dim(block)], space: .local))
       let begin = place.last! * block
       let span = Span(
         b.index(0), (rowSize - begin).minimum(b.index(block)),
         length: row.constant.flatMap { $0 % block == 0 ? block : nil })
       func strips(_ body: (Strip) -> Void) { b.strips(span, lanes: machine.lanes, vectors: 4, body) }
       strips { strip in
-        let identity = b.constant(.identity(of: w.function, element), element, [strip.count])
-        sums.store(identity, [strip.index(0)], limits: [strip.limit])
+        sums.store(scan.identity([strip.count]), [strip.index(0)], limits: [strip.limit])
       }
       b.loop(to: count) { step in
         strips { strip in
           let index =
             place.dropLast().map { TileBuffer.Index.at($0) }
-            + [.span(strip.start + begin, 0), .at(w.isReverse ? count - 1 - step : step)]
-          let value = x.load(index, shape: [strip.count], limits: [strip.limit]).cast(element)
+            + [.span(strip.start + begin, 0), .at(scan.position(step, of: count))]
           let before = sums.load([strip.index(0)], shape: [strip.count], limits: [strip.limit])
-          let sum = before.binary(w.function.combiner, value)
-          sums.store(sum, [strip.index(0)], limits: [strip.limit])
-          y.store((w.isExclusive ? before : sum).cast(w.output.element), index, limits: [strip.limit])
+          sums.store(scan.advance(before, index, limit: strip.limit), [strip.index(0)], limits: [strip.limit])
         }
       }
     }

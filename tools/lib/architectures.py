@@ -500,21 +500,22 @@ def hubert():
     )
 
 
+class Codec(torch.nn.Module):
+    def __init__(s, m):
+        super().__init__()
+        s.m = m
+
+    def forward(s, x):
+        return s.m.decoder(s.m.encoder(x))
+
+
 @arch
 def encodec():
     m = T.EncodecModel(
         T.EncodecConfig(num_filters=8, hidden_size=32, codebook_size=64, codebook_dim=32, upsampling_ratios=[4, 4])
     ).eval()
 
-    class W(torch.nn.Module):
-        def __init__(s):
-            super().__init__()
-            s.m = m
-
-        def forward(s, x):
-            return s.m.decoder(s.m.encoder(x))
-
-    return W(), dict(x=t(1, 1, 640))
+    return Codec(m), dict(x=t(1, 1, 640))
 
 
 @arch
@@ -531,15 +532,7 @@ def dac():
         )
     ).eval()
 
-    class W(torch.nn.Module):
-        def __init__(s):
-            super().__init__()
-            s.m = m
-
-        def forward(s, x):
-            return s.m.decoder(s.m.encoder(x))
-
-    return W(), dict(x=t(1, 1, 320))
+    return Codec(m), dict(x=t(1, 1, 320))
 
 
 @arch

@@ -5,7 +5,7 @@ import diffusers as D
 import torch
 import torchvision.models as V
 import transformers as T
-from architectures import Call, Dec, df, hf, ids, ssdlite, t, tm
+from architectures import Call, Codec, Dec, df, hf, ids, ssdlite, t, tm
 
 # Of timm, with the side of the image that each is made for.
 IMAGES = dict(
@@ -91,15 +91,6 @@ def sam_vision():
 @arch
 def hifigan():
     return hf(T.SpeechT5HifiGan, T.SpeechT5HifiGanConfig(), dict(spectrogram=t(100, 80)))
-
-
-class Codec(torch.nn.Module):
-    def __init__(s, m):
-        super().__init__()
-        s.m = m
-
-    def forward(s, x):
-        return s.m.decoder(s.m.encoder(x))
 
 
 @arch

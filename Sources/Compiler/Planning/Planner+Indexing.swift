@@ -38,36 +38,41 @@ extension Planner {
       component: indices.view.strides[rank])
   }
 
-  /// Where the data lies of which a node gathers rows, if it does: dimensions from `first` on. What one copy of it costs is less than that of
-  /// picking as many elements one by one; those who read it next read the copy too.
+  /// Where the data lies of which a node gathers rows, if it does: dimensions from `first` on.
   private mutating func withRowsTogether(_ node: NodeID, from first: Int) throws -> Placement {
+    let x = try placement(operand(node, 0))
+    let gathered = graph.type(graph[node].results[0]).shape
+    guard first < x.view.rank, x.view.shape.last != 1, tensor(x) == nil else { return x }
+    return try withNeighbours(node, along: x.view.rank - 1, gathering: gathered.product.estimate)
+  }
+
+  /// Where the data lies of which a node gathers so many elements, those along `axis` at once: in a copy where they are neighbours, if that
+  /// costs less than picking as many one by one. Those who read it next read the copy too.
+  private mutating func withNeighbours(_ node: NodeID, along axis: Int, gathering count: Int) throws -> Placement {
     let value = operand(node, 0)
     let x = try placement(value)
-    let gathered = graph.type(graph[node].results[0]).shape
-    guard first < x.view.rank, x.view.strides.last != 1, x.view.shape.last != 1, tensor(x) == nil,
-      2 * gathered.product.estimate >= x.view.shape.product.estimate
-    else { return x }
-    let copy = dense(x, origin: graph[node].origin)
+    guard x.view.strides[axis] != 1, 2 * count >= x.view.shape.product.estimate else { return x }
+    let order = x.view.shape.indices.filter { $0 != axis } + [axis]
+    let copy = dense(x.transposed(order), origin: graph[node].origin).transposed(order.inverted)
     placements[value] = copy
     return copy
   }
 
   mutating func plan(_ op: GatherSum, _ node: NodeID) throws {
     let (indices, weights) = (try placement(operand(node, 1)), try placement(operand(node, 2)))
-    let x = withChannelsTogether(try placement(operand(node, 0)), fetching: indices.view, origin: graph[node].origin)
+    let x = try withChannelsTogether(node, fetching: indices.view)
     let output = complete(node)
     let workload = GatherSumWorkload(
       x: x.view, indices: indices.view, weights: weights.view, output: output.view)
     emit(.gatherSum(workload), [x, indices, weights], output, origins: origins(node))
   }
 
-  /// Turned, where channels are so many and fetched so often that a copy costs less than fetching their elements one by one.
-  private mutating func withChannelsTogether(_ x: Placement, fetching indices: View, origin: String?) -> Placement {
-    let fetched = indices.shape[1].estimate * indices.shape[2].estimate
-    guard x.view.strides[1] != 1, x.view.shape[1].estimate >= 4, 2 * fetched >= x.view.shape[2].estimate else {
-      return x
-    }
-    return dense(x.transposed([0, 2, 1]), origin: origin).transposed([0, 2, 1])
+  /// With channels as neighbours, where they are so many that vectors fetch them.
+  private mutating func withChannelsTogether(_ node: NodeID, fetching indices: View) throws -> Placement {
+    let x = try placement(operand(node, 0))
+    let channels = x.view.shape[1]
+    guard channels.estimate >= 4 else { return x }
+    return try withNeighbours(node, along: 1, gathering: (indices.shape.product * channels).estimate)
   }
 
   /// Whether each size is at most the other's whatever the symbols' values, so that no access goes outside.

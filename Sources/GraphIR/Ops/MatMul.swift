@@ -60,25 +60,15 @@ public struct MatMul: Op {
     let n = shape[shape.count - 1]
     let batch = Array(shape.dropLast(2))
     let (aBatch, bBatch) = (matrixNumbers(a.shape, batch), matrixNumbers(b.shape, batch))
-    let (x, y) = (N.load(a), N.load(transposeRight ? b.matricesTransposed : b))
-    let (aRow, aColumn) = transposeLeft ? (1, m) : (depth, 1)
+    let (x, y) = (N.load(untransposed(a, transposeLeft)), N.load(untransposed(b, transposeRight)))
     var result = [N](repeating: .zero, count: shape.product)
     let rowsOfB = max(1, (1 << 15) / max(1, n))
-    result.withUnsafeMutableBufferPointer { result in
-      x.withUnsafeBufferPointer { x in
-        y.withUnsafeBufferPointer { y in
-          for matrix in aBatch.indices {
-            let (aStart, bStart) = (aBatch[matrix] * m * depth, bBatch[matrix] * depth * n)
-            for first in stride(from: 0, to: depth, by: rowsOfB) {
-              for i in 0..<m {
-                let row = (matrix * m + i) * n
-                for k in first..<min(first + rowsOfB, depth) {
-                  let left = x[aStart + i * aRow + k * aColumn]
-                  let right = bStart + k * n
-                  for j in 0..<n { result[row + j] = N.sum(result[row + j], N.product(left, y[right + j])) }
-                }
-              }
-            }
+    for matrix in aBatch.indices {
+      let (aStart, bStart) = (aBatch[matrix] * m * depth, bBatch[matrix] * depth * n)
+      for first in stride(from: 0, to: depth, by: rowsOfB) {
+        for i in 0..<m {
+          for k in first..<min(first + rowsOfB, depth) {
+            add(x[aStart + i * depth + k], y, row: bStart + k * n, to: &result, row: (matrix * m + i) * n, count: n)
           }
         }
       }
@@ -86,21 +76,27 @@ public struct MatMul: Op {
     return HostTensor(widens ? .int32 : a.element, shape, N.column(result))
   }
 
+  private func untransposed(_ x: HostTensor, _ isTransposed: Bool) -> HostTensor {
+    let outer = x.shape.count - 2
+    return isTransposed ? x.transposed(Array(0..<outer) + [outer + 1, outer]) : x
+  }
+
+  /// Adds `left` times `count` elements of y to as many of the result.
+  @inline(__always)
+  private func add<N: ReferenceNumber>(
+    _ left: N, _ y: [N], row from: Int, to result: inout [N], row to: Int, count: Int
+  ) {
+    y.withUnsafeBufferPointer { y in
+      result.withUnsafeMutableBufferPointer { result in
+        for j in 0..<count { result[to + j] = N.sum(result[to + j], N.product(left, y[from + j])) }
+      }
+    }
+  }
+
   /// Which matrix of an operand goes into each matrix of the result.
   private func matrixNumbers(_ shape: [Int], _ batch: [Int]) -> [Int] {
     let own = Array(shape.dropLast(2))
     return HostTensor(integers: Array(0..<own.product), own).broadcast(to: batch).integers.map { Int($0) }
-  }
-}
-
-extension HostTensor {
-  /// Its matrices with rows and columns exchanged.
-  fileprivate var matricesTransposed: HostTensor {
-    let last = shape.count - 1
-    let strides = rowMajorStrides(shape)
-    return strided(
-      shape.dropLast(2) + [shape[last], shape[last - 1]],
-      strides: strides.dropLast(2) + [strides[last], strides[last - 1]])
   }
 }
 

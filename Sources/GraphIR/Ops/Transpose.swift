@@ -21,8 +21,13 @@ public struct Transpose: Op {
 
   public func contents(_ x: [ValueFacts]) -> [[Dim]?] { contentsByMoving(x) }
 
-  public func reference(_ x: [HostTensor]) throws -> [HostTensor] {
-    let strides = rowMajorStrides(x[0].shape)
-    return [x[0].strided(permutation.map { x[0].shape[$0] }, strides: permutation.map { strides[$0] })]
+  public func reference(_ x: [HostTensor]) throws -> [HostTensor] { [x[0].transposed(permutation)] }
+}
+
+extension HostTensor {
+  /// Its dimensions in the order of `permutation`.
+  func transposed(_ permutation: [Int]) -> HostTensor {
+    let own = rowMajorStrides(shape)
+    return strided(permutation.map { shape[$0] }, strides: permutation.map { own[$0] })
   }
 }
