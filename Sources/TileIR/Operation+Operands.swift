@@ -30,6 +30,16 @@ extension Operation {
   }
 }
 
+extension Block {
+  /// Calls `body` with every operation, those within others after these.
+  public func visit(_ body: (Operation) -> Void) {
+    for operation in operations {
+      body(operation)
+      for block in operation.blocks { block.visit(body) }
+    }
+  }
+}
+
 extension Access {
   public var operands: [TileValue] {
     [buffer]

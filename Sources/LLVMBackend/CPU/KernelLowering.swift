@@ -17,6 +17,7 @@ final class KernelLowering {
   var values: [TileValue: Registers] = [:]
   var buffers: [TileValue: BufferAddress] = [:]
   var spare: LLVMValueRef?
+  lazy var streamed = findStreamed()
   private var symbolValues: [String: LLVMValueRef] = [:]
   private var context: LLVMValueRef!
   private var worker: LLVMValueRef!
@@ -99,19 +100,9 @@ final class KernelLowering {
     for case .buffer(let type) in program.types {
       for dim in type.shape + type.strides { used.formUnion(dim.symbols) }
     }
-    func visit(_ block: Block) {
-      for operation in block.operations {
-        switch operation.kind {
-        case .size(let dim): used.formUnion(dim.symbols)
-        case .loop(let loop): visit(loop.body)
-        case .conditional(_, let then, let otherwise):
-          visit(then)
-          visit(otherwise)
-        default: continue
-        }
-      }
+    program.body.visit { operation in
+      if case .size(let dim) = operation.kind { used.formUnion(dim.symbols) }
     }
-    visit(program.body)
     return used
   }()
 
@@ -177,6 +168,7 @@ final class KernelLowering {
       }
       lower(loops.last!.body)
     }
+    if !streamed.isEmpty { orderStreams() }
     LLVMBuildRetVoid(e.builder)
     localBytes = Dim.maximum(localBytes, localOffset)
   }

@@ -168,11 +168,17 @@ extension KernelLowering {
     let type = memoryType(value.element)
     let inner = value.shape.count - 1
     var next = 0
+    let chunksOfRow = widths(value.rowLength).count
+    let streams = streams(value, access) && placement.steps[inner].flatMap { e.integer($0) } == 1
     _ = tile(value.element, value.shape) { rowNumber, offset, width in
       var chunk = value.chunks[next]
       next += 1
       if value.element == .bool { chunk = LLVMBuildZExt(e.builder, chunk, e.vector(e.i8, width), "") }
       let (start, touched) = row(rowNumber, placement, access, value.shape, type)
+      if streams {
+        if offset == 0 { stream(value.chunks[next - 1..<next - 1 + chunksOfRow], to: start, value.element) }
+        return chunk
+      }
       let mask = self.mask(touched, value.shape.isEmpty ? nil : access.limits[inner], offset, width)
       if width > 1, let step = placement.steps[inner], e.integer(step) == 1 {
         let address = e.offset(start, type, e.constant(offset))
@@ -196,8 +202,9 @@ extension KernelLowering {
     }
   }
 
-  /// Into the level-1 cache.
+  /// Into the level-1 cache; nothing that is stored past it.
   func prefetch(_ access: Access) {
+    if streamed.contains(access.buffer) { return }
     let (_, placement) = place(access, [])
     let (reading, locality, data) = (e.constant32(0), e.constant32(3), e.constant32(1))
     _ = e.intrinsic("llvm.prefetch", [e.pointer], [placement.base, reading, locality, data])
