@@ -34,19 +34,12 @@ final class KernelLowering {
 
   /// Emits all functions of the kernel.
   func lower() {
-    var phases = 0
     var scalars = Block()
-    for operation in program.body.operations {
-      if operation.isPhaseLoop {
-        lowerPhase(operation, number: phases, after: scalars)
-        phases += 1
-      } else if let loop = operation.repetition {
-        for phase in loop.body.operations where phase.isPhaseLoop {
-          lowerPhase(phase, number: phases, after: scalars, repeatedBy: loop)
-          phases += 1
-        }
-      } else {
-        scalars.operations.append(operation)
+    for step in steps {
+      switch step {
+      case .scalar(let operation): scalars.operations.append(operation)
+      case .phase(let phase): lower(phase, after: scalars)
+      case .repeated(let loop, let phases): for phase in phases { lower(phase, after: scalars, repeatedBy: loop) }
       }
     }
     lowerEntry()
@@ -108,6 +101,32 @@ final class KernelLowering {
 
   // MARK: Phases
 
+  /// Concurrent loops that workers share: a function, which the entry launches.
+  private struct Phase {
+    let name: String
+    let nest: Operation
+  }
+
+  /// What the entry does, in order.
+  private enum Step {
+    case scalar(Operation)
+    case phase(Phase)
+    case repeated(Loop, [Phase])
+  }
+
+  private lazy var steps: [Step] = {
+    var count = 0
+    func phase(_ nest: Operation) -> Phase {
+      defer { count += 1 }
+      return Phase(name: "\(program.name).phase\(count)", nest: nest)
+    }
+    return program.body.operations.map { operation in
+      if operation.isPhaseLoop { return .phase(phase(operation)) }
+      guard let loop = operation.repetition else { return .scalar(operation) }
+      return .repeated(loop, loop.body.operations.filter(\.isPhaseLoop).map(phase))
+    }
+  }()
+
   /// What is neither a phase nor repeats phases.
   private func scalars(in block: Block) -> Block {
     Block(block.operations.filter { !$0.isPhaseLoop && $0.repetition == nil })
@@ -133,16 +152,12 @@ final class KernelLowering {
       e.builder, LLVMBuildAdd(e.builder, span, e.constant(loop.step - 1), ""), e.constant(loop.step), "")
   }
 
-  private func phaseName(_ number: Int) -> String { "\(program.name).phase\(number)" }
-
   /// Where the context holds the iteration of a loop that repeats phases.
   private var iteration: LLVMValueRef { e.offset(context, e.pointer, e.constant(program.parameters.count + 3)) }
 
   /// `void phase(context, worker, begin, end)`: iterations begin..<end of the flattened nest.
-  private func lowerPhase(
-    _ operation: Operation, number: Int, after above: Block, repeatedBy loop: Loop? = nil
-  ) {
-    let parameters = e.begin(phaseName(number), [e.pointer, e.i32, e.i64, e.i64])
+  private func lower(_ phase: Phase, after above: Block, repeatedBy loop: Loop? = nil) {
+    let parameters = e.begin(phase.name, [e.pointer, e.i32, e.i64, e.i64])
     openContext(parameters[0])
     worker = parameters[1]
     lower(above)
@@ -150,7 +165,7 @@ final class KernelLowering {
       values[loop.induction] = Registers(element: .int64, shape: [], chunks: [e.load(e.i64, iteration, alignment: 8)])
       lower(scalars(in: loop.body))
     }
-    let (loops, between) = nest(operation)
+    let (loops, between) = nest(phase.nest)
     lower(Block(between))
     let counts = loops.map { tripCount($0) }
     forEach(from: parameters[2], to: parameters[3], metadata: nil) { flat in
@@ -182,18 +197,18 @@ final class KernelLowering {
     // struct TesseraServices { u32 size; i32 worker_count; void *host; void (*parallel_for)(…); … }
     let host = e.load(e.pointer, e.offset(services, e.i8, e.constant(8)), alignment: 8)
     let launch = e.load(e.pointer, e.offset(services, e.i8, e.constant(16)), alignment: 8)
-    var number = 0
-    for operation in program.body.operations {
-      if operation.isPhaseLoop {
-        lowerLaunch(operation, &number, launch, host)
-      } else if let loop = operation.repetition {
+    for step in steps {
+      switch step {
+      case .scalar: continue
+      case .phase(let phase): lowerLaunch(phase, launch, host)
+      case .repeated(let loop, let phases):
         _ = forEach(
           from: scalar(loop.lower), to: scalar(loop.upper), step: loop.step, carrying: [], metadata: nil
         ) { induction, _ in
           e.store(induction, iteration, alignment: 8)
           values[loop.induction] = Registers(element: .int64, shape: [], chunks: [induction])
           lower(scalars(in: loop.body))
-          for phase in loop.body.operations where phase.isPhaseLoop { lowerLaunch(phase, &number, launch, host) }
+          for phase in phases { lowerLaunch(phase, launch, host) }
           return []
         }
       }
@@ -201,20 +216,19 @@ final class KernelLowering {
     LLVMBuildRetVoid(e.builder)
   }
 
-  /// Calls the service `launch` with the phase of this number, and counts it.
-  private func lowerLaunch(_ phase: Operation, _ number: inout Int, _ launch: LLVMValueRef, _ host: LLVMValueRef) {
+  /// Calls the service `launch` with the phase.
+  private func lowerLaunch(_ phase: Phase, _ launch: LLVMValueRef, _ host: LLVMValueRef) {
     var types: [LLVMTypeRef?] = [e.pointer, e.pointer, e.pointer, e.i64, e.i64]
     let type = LLVMFunctionType(e.void, &types, UInt32(types.count), 0)
-    let (loops, between) = nest(phase)
+    let (loops, between) = nest(phase.nest)
     lower(Block(between))
     var count = e.constant(1)
     for loop in loops { count = e.multiply(count, tripCount(loop)) }
     var grain = 1
     for case .parallel(let loopGrain) in loops.map(\.mapping) { grain = max(grain, loopGrain) }
-    let body = LLVMGetNamedFunction(e.module, phaseName(number))
+    let body = LLVMGetNamedFunction(e.module, phase.name)
     var arguments: [LLVMValueRef?] = [host, body, context, count, e.constant(grain)]
     LLVMBuildCall2(e.builder, type, launch, &arguments, UInt32(arguments.count), "")
-    number += 1
   }
 
   /// The next piece of the worker's local memory, aligned to 64 bytes.
