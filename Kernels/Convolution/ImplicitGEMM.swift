@@ -247,8 +247,8 @@ private struct ConvolutionProgram {
 
   func build() -> TileProgram {
     if !w.wIsConstant { b.packPanels(weights, to: panels, packing) }
-    patches.forAll { place in
-      b.loop(.parallel(grain: 1), to: b.index(outputs), step: columnsPerTask) { column in task(place, column) }
+    patches.forAll { number in
+      b.loop(.parallel(grain: 1), to: b.index(outputs), step: columnsPerTask) { column in task(number, column) }
     }
     return b.finish()
   }
@@ -259,9 +259,9 @@ private struct ConvolutionProgram {
   private var runsPerPiece: Int { min(runs, max(1, machine.cacheBytes[1] / 4 / (run * nr * 4))) }
 
   /// One rectangle of positions, one range of output channels.
-  private func task(_ place: PatchRectangles.Place, _ column: Tile) {
+  private func task(_ number: PatchRectangles.Number, _ column: Tile) {
     let task = Task(
-      rectangle: patches.rectangle(at: place), column: column,
+      rectangle: patches.rectangle(number), column: column,
       columnEnd: (column + columnsPerTask).minimum(b.index(outputs)))
     if runsPerPiece == runs {
       forBlocks(task) { i, j in

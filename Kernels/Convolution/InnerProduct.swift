@@ -81,8 +81,8 @@ private struct InnerProductProgram {
   }
 
   func build() -> TileProgram {
-    patches.forAll { place in
-      let rectangle = patches.rectangle(at: place)
+    patches.forAll { number in
+      let rectangle = patches.rectangle(number)
       b.loop(to: rectangle.positions, step: positions) { i in
         let sum = sum(rectangle, i)
         patches.store(sum, rectangle, i, column: b.index(0), columnsLeft: nil) {

@@ -87,8 +87,21 @@ struct PatchRectangles {
   /// Of a patch.
   private var size: (h: Int, w: Int) { Self.patchSize(of: w, tileH, tileW) }
 
-  /// A rectangle's image, group, and first output position; from `forAll`, h is the rectangle's number where its rows lie apart.
+  /// A rectangle's image, group, and first output position.
   struct Place { var n, group, d, h, v: Tile }
+
+  /// Which rectangle it is, as `forAll` counts them.
+  struct Number {
+    enum Along {
+      /// The first row of a rectangle whose rows are neighbours.
+      case row(Tile)
+      /// The how many-th rectangle along h, where rows lie apart: those of one height one after the other.
+      case rectangle(Tile)
+    }
+    var n, group, d: Tile
+    var h: Along
+    var v: Tile
+  }
 
   struct Rectangle {
     var place: Place
@@ -103,7 +116,7 @@ struct PatchRectangles {
   }
 
   /// A parallel loop over all rectangles.
-  func forAll(_ body: (Place) -> Void) {
+  func forAll(_ body: (Number) -> Void) {
     let shape = w.epilogue.output.shape
     let rows = spacing == 1 ? b.size(shape[2]) : b.size(w.rowsOfSpacing).ceilDivided(by: tileH) * spacing
     b.loop(.parallel(grain: 1), to: b.size(shape[0])) { n in
@@ -111,7 +124,7 @@ struct PatchRectangles {
         b.loop(.parallel(grain: 1), to: b.size(shape[1])) { d in
           b.loop(.parallel(grain: 1), to: rows, step: spacing == 1 ? tileH : 1) { h in
             b.loop(.parallel(grain: 1), to: b.size(shape[3]), step: tileW) { v in
-              body(Place(n: n, group: group, d: d, h: h, v: v))
+              body(Number(n: n, group: group, d: d, h: spacing == 1 ? .row(h) : .rectangle(h), v: v))
             }
           }
         }
@@ -119,10 +132,18 @@ struct PatchRectangles {
     }
   }
 
+  private func place(of number: Number) -> Place {
+    let h =
+      switch number.h {
+      case .row(let row): row
+      case .rectangle(let i): i / spacing * (tileH * spacing) + i % spacing
+      }
+    return Place(n: number.n, group: number.group, d: number.d, h: h, v: number.v)
+  }
+
   /// Copies the patch.
-  func rectangle(at given: Place) -> Rectangle {
-    var place = given
-    if spacing > 1 { place.h = given.h / spacing * (tileH * spacing) + given.h % spacing }
+  func rectangle(_ number: Number) -> Rectangle {
+    let place = place(of: number)
     let shape = w.epilogue.output.shape
     let rows = b.size(shape[2]) - place.h
     let height = (spacing == 1 ? rows : (rows + (spacing - 1)) / spacing).minimum(b.index(tileH))
