@@ -83,10 +83,10 @@ struct FlashProgram {
     func panels(_ batch: Tile, _ keyHead: Tile) -> KeyPanels {
       KeyPanels(keys: packedKeys, values: packedValues, place: [.at(batch), .at(keyHead)])
     }
-    b.parallel([batch, keyHeads, keys.ceilDivided(by: nr)], grain: max(1, 16_384 / (nr * max(1, depth)))) { i in
+    b.parallel([batch, keyHeads, keys.ceilDivided(by: nr)], work: .elements(nr * depth)) { i in
       pack(batch: i[0], head: i[1], panel: i[2], to: panels(i[0], i[1]))
     }
-    b.parallel([batch, heads, queries.ceilDivided(by: rows)], grain: grain(queries: rows)) { i in
+    b.parallel([batch, heads, queries.ceilDivided(by: rows)], work: work(queries: rows)) { i in
       let keyHead = i[1] / groupSize
       FlashTask(self, batch: i[0], head: i[1], panels: panels(i[0], keyHead), start: i[2] * rows).run()
     }
@@ -95,7 +95,7 @@ struct FlashProgram {
   /// A task packs a head's keys and values for itself, and takes all the queries that see them: panels that fit go
   /// through the level-2 cache only.
   private func packInTasks() {
-    b.parallel([b.size(w.k.shape[0]), b.size(w.k.shape[1])], grain: grain(queries: w.q.shape[2].estimate)) { i in
+    b.parallel([b.size(w.k.shape[0]), b.size(w.k.shape[1])], work: work(queries: w.q.shape[2].estimate)) { i in
       let types = KeyPanels.types(
         heads: [1, 1], keys: w.k.shape[2], depth: depth, valuePanels: valuePanels, width: nr, element, .local)
       let panels = KeyPanels(
@@ -107,9 +107,9 @@ struct FlashProgram {
     }
   }
 
-  /// How many tasks of so many queries are worth a thread's while.
-  private func grain(queries: Int) -> Int {
-    max(1, 24_576 / max(1, queries * w.k.shape[2].estimate * (depth + valuePanels * nr) / 8))
+  /// Of a task of so many queries.
+  private func work(queries: Int) -> Work {
+    .operations(queries * w.k.shape[2].estimate * (depth + valuePanels * nr) / 8)
   }
 
   // MARK: Packing

@@ -171,7 +171,7 @@ private struct DepthwiseProgram {
       b.size(size[3]).ceilDivided(by: shape.tileW), b.index(blocks),
     ]
     let work = shape.tileH * shape.tileW * w.taps.reduce(width, *)
-    b.parallel(extents, grain: max(1, 65_536 / max(1, work))) { i in
+    b.parallel(extents, work: .products(work)) { i in
       let limit = w.outputs % width == 0 ? nil : b.index(w.outputs) - i[4] * width
       run(Task(n: i[0], d: i[1], h: i[2] * shape.tileH, v: i[3] * shape.tileW, block: i[4], channelLimit: limit))
     }

@@ -185,7 +185,7 @@ private struct RowConvolutionProgram {
       b.size(size[0]), b.index(w.groups), b.size(size[1]), b.size(size[2]).ceilDivided(by: shape.tileH),
       b.size(size[3]).ceilDivided(by: shape.tileW),
     ]
-    b.parallel(extents, grain: max(1, 65_536 / max(1, work))) { i in task(i[0], i[1], i[2], i[3], i[4]) }
+    b.parallel(extents, work: .products(work)) { i in task(i[0], i[1], i[2], i[3], i[4]) }
     return b.finish()
   }
 

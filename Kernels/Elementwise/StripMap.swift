@@ -112,7 +112,7 @@ struct StripMap {
       order.map { b.size(space.shape[$0]) } + [
         columnBlock.map { columnCount.ceilDivided(by: $0) } ?? b.index(1), rowCount.ceilDivided(by: block),
       ]
-    b.parallel(extents, grain: max(1, 24_576 / max(1, work))) { indices in
+    b.parallel(extents, work: .operations(work)) { indices in
       let columnSpan = b.part(indices[order.count], of: columns, columnCount, by: columnBlock)
       let rowSpan = b.part(indices[order.count + 1], of: rows, rowCount, by: block)
       b.strips(columnSpan, lanes: lanes, vectors: 2) { column in

@@ -58,10 +58,9 @@ private struct GatherSumProgram {
   func build() -> TileProgram {
     let (shape, points) = (y.type.shape, y.type.shape[2])
     let work = max(1, min(1 << 30, shape[1].estimate * indices.type.shape[1].estimate * lanes))
-    let block = lanes * max(1, min(64, 24_576 / work))
+    let block = lanes * min(64, Work.operations(work).grain)
     let count = b.size(points)
-    b.parallel([b.size(shape[0]), count.ceilDivided(by: block)], grain: max(1, 24_576 / (work * block / lanes))) {
-      place in
+    b.parallel([b.size(shape[0]), count.ceilDivided(by: block)], work: .operations(work * block / lanes)) { place in
       let span = b.part(place[1], of: points, count, by: block)
       // A channel's results are written one after the other.
       b.strips(b.span(shape[1]), lanes: isByRows ? lanes : 1, vectors: isByRows ? 1 : 4) { channels in

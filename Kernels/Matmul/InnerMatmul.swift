@@ -97,9 +97,8 @@ private struct InnerProgram {
   func build() -> TileProgram {
     let (m, n) = (b.size(w.a.shape[1]), b.size(w.b.shape[2]))
     let results = MatmulResults(w: w, operands: operands, y: y, m: m, n: n, b: b)
-    // Less than that costs less than waking a worker.
-    let grain = max(1, 65_536 / (w.a.shape[1].constant! * columns * depth))
-    b.parallel([b.size(w.epilogue.output.shape[0]), n.ceilDivided(by: columns)], grain: grain) { place in
+    let work = Work.products(w.a.shape[1].constant! * columns * depth)
+    b.parallel([b.size(w.epilogue.output.shape[0]), n.ceilDivided(by: columns)], work: work) { place in
       let column = place[1] * columns
       b.loop(to: m, step: rows) { row in
         results.store(sum(place[0], row, column, m, n), place[0], row, column)

@@ -42,9 +42,9 @@ private struct PlainProgram {
 
   func build() -> TileProgram {
     let (m, n, k) = (w.a.shape[1], w.b.shape[2], w.a.shape[2])
-    let work = min(1 << 30, max(1, k.estimate) * rows * width)
+    let work = Work.operations(k.estimate * rows * width)
     let extents = [b.size(w.a.shape[0]), b.size(m).ceilDivided(by: rows), b.size(n).ceilDivided(by: width)]
-    b.parallel(extents, grain: max(1, 24_576 / work)) { place in
+    b.parallel(extents, work: work) { place in
       let (i, j) = (place[1] * rows, place[2] * width)
       let rowLimit = m.divided(exactlyBy: Dim(rows)) == nil ? b.size(m) - i : nil
       let columnLimit = n.divided(exactlyBy: Dim(width)) == nil ? b.size(n) - j : nil

@@ -72,9 +72,7 @@ private struct ThinProgram {
   func build() -> TileProgram {
     let m = b.size(w.a.shape[1])
     let results = MatmulResults(w: w, operands: operands, y: y, m: m, n: b.size(w.b.shape[2]), b: b)
-    // Less than that costs less than waking a worker.
-    let grain = max(1, 65_536 / (rows * depth * 4))
-    b.parallel([b.size(w.epilogue.output.shape[0]), m.ceilDivided(by: rows)], grain: grain) { place in
+    b.parallel([b.size(w.epilogue.output.shape[0]), m.ceilDivided(by: rows)], work: .bytes(rows * depth * 4)) { place in
       let row = place[1] * rows
       results.store(sum(place[0], row, m), place[0], row, b.index(0))
     }

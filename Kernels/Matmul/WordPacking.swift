@@ -5,8 +5,7 @@ import TileIR
 extension WordProgram {
   /// All of a's blocks. What stands past the last row is never stored.
   func packBlocks(_ batches: Tile, _ rows: Tile, to blocks: TileBuffer) {
-    // A block is so little work that several are worth a worker's waking.
-    let grain = max(1, 16_384 / max(1, mr * w.a.shape[2].estimate))
+    let grain = Work.elements(mr * w.a.shape[2].estimate).grain
     b.loop(.parallel(grain: grain), to: batches) { batch in
       b.loop(.parallel(grain: grain), to: rows, step: mr) { row in
         if w.a.strides[1] == 1 && w.a.strides[2] != 1 {

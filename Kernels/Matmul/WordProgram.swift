@@ -163,9 +163,7 @@ struct WordProgram {
   private func fewRows(_ rows: Int, columns: Tile) {
     let together = knobs["skinnyPanels"]
     let width = together * nr
-    let bytes = max(1, width * w.a.shape[2].estimate * knobs["bytes"])
-    // Less than that costs less than waking a worker.
-    let grain = max(1, 65_536 / bytes)
+    let grain = Work.bytes(width * w.a.shape[2].estimate * knobs["bytes"]).grain
     b.loop(.parallel(grain: grain), to: b.size(w.epilogue.output.shape[0])) { batch in
       b.loop(.parallel(grain: grain), to: columns, step: width) { column in
         fewRows(rows, batch, column, together)

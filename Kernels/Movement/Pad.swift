@@ -65,9 +65,8 @@ private struct PadProgram {
     let outer = Array(y.shape.dropLast())
     let starts = before.map { b.size($0) }
     let sizes = x.shape.map { b.size($0) }
-    let work = max(1, y.shape[rank - 1].estimate)
     let rowEnd = b.size(y.shape[rank - 1])
-    b.parallel(outer.map { b.size($0) }, grain: max(1, 24_576 / work)) { indices in
+    b.parallel(outer.map { b.size($0) }, work: .operations(y.shape[rank - 1].estimate)) { indices in
       row(Array(indices[..<(rank - 1)]), starts, sizes, rowEnd)
     }
     return b.finish()

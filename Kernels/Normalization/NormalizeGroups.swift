@@ -101,12 +101,11 @@ private struct GroupsProgram {
       * space.loops.range(1).dropFirst().reduce(channelCount) {
         min(1 << 30, $0 * max(1, space.loops.shape[$1].estimate))
       }
-    let grain = max(1, 24_576 / max(1, 2 * work))
     let extents = images + [positions[0].ceilDivided(by: step)]
-    b.parallel(extents, grain: grain) { measure(Array($0.dropLast()), $0.last!) }
+    b.parallel(extents, work: .operations(2 * work)) { measure(Array($0.dropLast()), $0.last!) }
     let joining = max(1, min(1 << 20, pieceCount.estimate) * space.width * 2)
-    b.parallel([channels.size(0, b), b.index(space.groups)], grain: max(1, 24_576 / joining)) { join($0[0], $0[1]) }
-    b.parallel(extents, grain: grain) { finish(Array($0.dropLast()), $0.last!) }
+    b.parallel([channels.size(0, b), b.index(space.groups)], work: .operations(joining)) { join($0[0], $0[1]) }
+    b.parallel(extents, work: .operations(2 * work)) { finish(Array($0.dropLast()), $0.last!) }
     return b.finish()
   }
 

@@ -95,7 +95,7 @@ private struct PiecesProgram {
     let pieceExtents = outerExtents + [b.size(inner).ceilDivided(by: block)]
     let (pieceWork, pieceEstimate) = (2 * max(1, min(block, inner.estimate)), min(1 << 20, max(1, pieceCount.estimate)))
     if wholeRows {
-      b.parallel(rowExtents, grain: max(1, 24_576 / (2 * pieceWork * pieceEstimate))) { row in
+      b.parallel(rowExtents, work: .operations(2 * pieceWork * pieceEstimate)) { row in
         b.nested(pieceExtents) { measure(row, $0) }
         join(row)
         b.nested(pieceExtents) { finish(row, $0) }
@@ -104,12 +104,12 @@ private struct PiecesProgram {
     }
     func forPieces(_ body: ([Tile], [Tile]) -> Void) {
       let rank = rowExtents.count
-      b.parallel(rowExtents + pieceExtents, grain: max(1, 24_576 / pieceWork)) {
+      b.parallel(rowExtents + pieceExtents, work: .operations(pieceWork)) {
         body(Array($0[..<rank]), Array($0[rank...]))
       }
     }
     forPieces(measure)
-    b.parallel(rowExtents, grain: max(1, 24_576 / (2 * pieceEstimate)), join)
+    b.parallel(rowExtents, work: .operations(2 * pieceEstimate), join)
     forPieces(finish)
     return b.finish()
   }

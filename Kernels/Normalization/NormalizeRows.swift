@@ -126,9 +126,9 @@ private struct RowsProgram {
   func build() -> TileProgram {
     let shape = space.loops.shape
     let work = shape[elements].estimatedCount * (space.w.kind.isSoftmax ? 8 : 2)
-    b.parallelRows(
-      Array(shape[space.rows]), sideBySide: sideBySide, grain: max(1, 24_576 / (work * sideBySide))
-    ) { normalize(Rows(first: $0, count: $1)) }
+    b.parallelRows(Array(shape[space.rows]), sideBySide: sideBySide, operations: work) {
+      normalize(Rows(first: $0, count: $1))
+    }
     return b.finish()
   }
 

@@ -78,10 +78,10 @@ private struct AcrossReduction {
     let outer = space.keptShape.dropLast().map { b.size($0) }
     let innerSize = b.size(inner)
     let blocks = innerSize.ceilDivided(by: block)
-    let work = max(1, min(1 << 30, space.length / pieces * max(1, space.w.prologue.cost) * min(block, inner.estimate)))
-    let grain = max(1, 24_576 / work)
+    let work = Work.operations(
+      space.length / pieces * max(1, space.w.prologue.cost) * min(block, inner.estimate))
     guard let scratch else {
-      b.parallel(outer + [blocks], grain: grain) { indices in
+      b.parallel(outer + [blocks], work: work) { indices in
         let kept = Array(indices[..<outer.count])
         reduce(
           kept, span(indices[outer.count], innerSize), from: b.index(0), to: b.size(space.reducedShape[0])
@@ -89,17 +89,17 @@ private struct AcrossReduction {
       }
       return b.finish()
     }
-    inPieces(scratch, outer, innerSize, blocks, grain)
+    inPieces(scratch, outer, innerSize, blocks, work)
     return b.finish()
   }
 
   /// The outermost reduced dimension is cut into pieces, joined in a second phase.
   private func inPieces(
-    _ scratch: TileBuffer, _ outer: [Tile], _ innerSize: Tile, _ blocks: Tile, _ grain: Int
+    _ scratch: TileBuffer, _ outer: [Tile], _ innerSize: Tile, _ blocks: Tile, _ work: Work
   ) {
     let cut = b.size(space.reducedShape[0])
     let step = (cut + (pieces - 1)) / pieces
-    b.parallel([b.index(pieces)] + outer + [blocks], grain: grain) { indices in
+    b.parallel([b.index(pieces)] + outer + [blocks], work: work) { indices in
       let kept = Array(indices[1..<(outer.count + 1)])
       let begin = (indices[0] * step).minimum(cut)
       reduce(
@@ -108,7 +108,7 @@ private struct AcrossReduction {
         scratch.store(sum, ([indices[0]] + kept).map { .at($0) } + [strip.index(0)], limits: [strip.limit])
       }
     }
-    b.parallel(outer + [blocks], grain: max(1, 24_576 / (block * pieces))) { indices in
+    b.parallel(outer + [blocks], work: .operations(block * pieces)) { indices in
       let kept = Array(indices[..<outer.count])
       b.strips(span(indices[outer.count], innerSize), lanes: lanes, vectors: vectors) { strip in
         let sum = b.loop(to: b.index(pieces), carrying: [start(strip)]) { piece, carried in

@@ -81,8 +81,7 @@ private struct RowReduction {
   }
 
   private func atOnce() {
-    let work = max(1, min(1 << 30, space.length * cost * sideBySide))
-    b.parallelRows(space.keptShape, sideBySide: sideBySide, grain: max(1, 24_576 / work)) { first, rows in
+    b.parallelRows(space.keptShape, sideBySide: sideBySide, operations: space.length * cost) { first, rows in
       let partial = partial(rows: rows)
       let outer = space.reducedShape.dropLast().map { b.size($0) }
       let sums = b.nested(outer, carrying: partial.start()) { outer, carried in

@@ -118,10 +118,10 @@ struct SlicedSpace {
     let work = max(1, min(1 << 30, length.estimate * cost))
     // Pieces worth a worker, in whole strips.
     let width = lanes * vectors
-    let block = max(1, min(64, 24_576 / min(1 << 30, work * width))) * width
+    let block = min(64, Work.operations(work * width).grain) * width
     let size = b.size(inner)
-    let grain = max(1, 24_576 / min(1 << 30, work * max(1, min(block, inner.estimate))))
-    b.parallel(outer + [size.ceilDivided(by: block)], grain: grain) { indices in
+    let strips = Work.operations(work * max(1, min(block, inner.estimate)))
+    b.parallel(outer + [size.ceilDivided(by: block)], work: strips) { indices in
       let begin = indices[outer.count] * block
       let place = Array(indices.dropLast())
       let isWhole = inner.constant.map { $0 <= block } ?? false

@@ -41,8 +41,7 @@ private struct AlongProgram {
   func build() -> TileProgram {
     let extents = scan.space.views[0].shape.dropLast().map { b.size($0) }
     let n = b.size(scan.space.length)
-    let work = max(1, min(1 << 30, scan.space.length.estimate))
-    b.parallel(Array(extents), grain: max(1, 24_576 / work)) { place in
+    b.parallel(Array(extents), work: .operations(scan.space.length.estimate)) { place in
       let row = place.map { TileBuffer.Index.at($0) }
       let sums = b.allocate(BufferType(scan.element, [Dim(width)], space: .local))
       let whole = n / width * width

@@ -39,9 +39,8 @@ struct RunningSumRows: KernelTemplate {
     let shape = scan.space.views[0].shape
     let (row, count) = (shape[shape.count - 2], b.size(scan.space.length))
     let rowSize = b.size(row)
-    let work = max(1, min(1 << 30, scan.space.length.estimate * block))
-    b.parallel(shape.dropLast(2).map { b.size($0) } + [rowSize.ceilDivided(by: block)], grain: max(1, 24_576 / work)) {
-      place in
+    let extents = shape.dropLast(2).map { b.size($0) } + [rowSize.ceilDivided(by: block)]
+    b.parallel(extents, work: .operations(scan.space.length.estimate * block)) { place in
       let sums = b.allocate(BufferType(scan.element, [Dim(block)], space: .local))
       let begin = place.last! * block
       let span = Span(

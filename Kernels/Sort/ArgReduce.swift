@@ -88,8 +88,7 @@ private struct ArgReduceProgram {
 
   private func along() {
     let extents = space.views[0].shape.dropLast().map { b.size($0) }
-    let work = max(1, min(1 << 30, space.length.estimate))
-    b.parallel(Array(extents), grain: max(1, 24_576 / work)) { place in
+    b.parallel(Array(extents), work: .operations(space.length.estimate)) { place in
       let row = place.map { TileBuffer.Index.at($0) }
       let iota = b.iota([width], dimension: 0)
       func candidates(_ start: Tile, _ limit: Tile?) -> Tile {

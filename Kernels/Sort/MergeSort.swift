@@ -71,8 +71,7 @@ private struct MergeProgram {
 
   func build() -> TileProgram {
     let extents = space.views[0].shape.dropLast().map { b.size($0) }
-    let work = max(1, min(1 << 30, space.length.estimate * 16))
-    b.parallel(Array(extents), grain: max(1, 24_576 / work)) { place in
+    b.parallel(Array(extents), work: .operations(space.length.estimate * 16)) { place in
       let row = place.map { TileBuffer.Index.at($0) }
       // Two halves, in turn source and target.
       let most = selects == true ? kept : space.length

@@ -16,12 +16,14 @@ extension Machine {
 
 extension TileBuilder {
   /// Concurrent loops over rows, of which `sideBySide` that follow each other along the innermost dimension are taken at a time.
-  /// - Parameter body: is given the first row's place, and how many; nil for one alone.
-  func parallelRows(_ shape: [Dim], sideBySide: Int, grain: Int, _ body: ([Tile], Int?) -> Void) {
+  /// - Parameters:
+  ///   - operations: simple ones on an element that a row takes.
+  ///   - body: is given the first row's place, and how many; nil for one alone.
+  func parallelRows(_ shape: [Dim], sideBySide: Int, operations: Int, _ body: ([Tile], Int?) -> Void) {
     var extents = shape.map { size($0) }
     let (count, all) = (extents.last!, shape.last!)
     if sideBySide > 1 { extents[extents.count - 1] = count.ceilDivided(by: sideBySide) }
-    parallel(extents, grain: grain) { indices in
+    parallel(extents, work: .operations(operations * sideBySide)) { indices in
       guard sideBySide > 1 else { return body(indices, nil) }
       let (outer, first) = (Array(indices.dropLast()), indices.last! * sideBySide)
       if let all = all.constant, all % sideBySide == 0 { return body(outer + [first], sideBySide) }

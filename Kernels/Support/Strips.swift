@@ -118,10 +118,8 @@ struct Division {
   let parallelCount: Int
   /// Positions of the innermost dimension per piece; nil: all.
   let block: Int?
-  let grain: Int
-
-  /// Work below which starting another worker costs more than it saves, in simple operations on an element.
-  private static let pieceWork = 24_576
+  /// Of a piece.
+  let work: Work
 
   /// - Parameters:
   ///   - outer: dimensions outside of the innermost one.
@@ -140,7 +138,7 @@ struct Division {
       }
     }
     parallelCount = count
-    grain = max(1, Division.pieceWork / max(1, work))
+    self.work = .operations(work)
   }
 }
 
@@ -151,7 +149,7 @@ extension TileBuilder {
     let innerSize = size(inner)
     var extents = Array(sizes[..<division.parallelCount])
     guard let block = division.block else {
-      parallel(extents, grain: division.grain) { indices in
+      parallel(extents, work: division.work) { indices in
         nested(Array(sizes[division.parallelCount...])) {
           body(Array(indices[..<division.parallelCount]) + $0, Span(index(0), innerSize, length: inner.constant))
         }
@@ -160,7 +158,7 @@ extension TileBuilder {
     }
     extents.append(innerSize.ceilDivided(by: block))
     let isWhole = inner.constant.map { $0 % block == 0 } ?? false
-    parallel(extents, grain: division.grain) { indices in
+    parallel(extents, work: division.work) { indices in
       let begin = indices[division.parallelCount] * block
       let span = Span(
         begin, isWhole ? begin + block : (begin + block).minimum(innerSize), length: isWhole ? block : nil,
