@@ -125,7 +125,7 @@ private struct DecodeProgram {
 
   func build() -> TileProgram {
     let (batch, heads, keyHeads) = (b.size(w.q.shape[0]), b.size(w.q.shape[1]), b.size(w.k.shape[1]))
-    let work = Work.elements(min(split, w.k.shape[2].estimate) * rows * (depth + valueDepth) / 8)
+    let work = LoopWork.elements(min(split, w.k.shape[2].estimate) * rows * (depth + valueDepth) / 8)
     b.parallel([batch, keyHeads, keys.ceilDivided(by: split)], work: work) { piece(i: $0) }
     b.parallel([batch, heads], work: .elements(valueDepth * queryCount)) { i in
       for query in 0..<queryCount { join(i[0], i[1], query) }

@@ -108,7 +108,7 @@ struct FlashProgram {
   }
 
   /// Of a task of so many queries.
-  private func work(queries: Int) -> Work {
+  private func work(queries: Int) -> LoopWork {
     .operations(queries * w.k.shape[2].estimate * (depth + valuePanels * nr) / 8)
   }
 

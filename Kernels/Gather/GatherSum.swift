@@ -58,7 +58,7 @@ private struct GatherSumProgram {
   func build() -> TileProgram {
     let (shape, points) = (y.type.shape, y.type.shape[2])
     let work = max(1, min(1 << 30, shape[1].estimate * indices.type.shape[1].estimate * lanes))
-    let block = lanes * min(64, Work.operations(work).grain)
+    let block = lanes * min(64, LoopWork.operations(work).grain)
     let count = b.size(points)
     b.parallel([b.size(shape[0]), count.ceilDivided(by: block)], work: .operations(work * block / lanes)) { place in
       let span = b.part(place[1], of: points, count, by: block)

@@ -97,7 +97,7 @@ private struct InnerProgram {
   func build() -> TileProgram {
     let (m, n) = (b.size(w.a.shape[1]), b.size(w.b.shape[2]))
     let results = MatmulResults(w: w, operands: operands, y: y, m: m, n: n, b: b)
-    let work = Work.products(w.a.shape[1].constant! * columns * depth)
+    let work = LoopWork.products(w.a.shape[1].constant! * columns * depth)
     b.parallel([b.size(w.epilogue.output.shape[0]), n.ceilDivided(by: columns)], work: work) { place in
       let column = place[1] * columns
       b.loop(to: m, step: rows) { row in

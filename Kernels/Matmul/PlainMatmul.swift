@@ -42,7 +42,7 @@ private struct PlainProgram {
 
   func build() -> TileProgram {
     let (m, n, k) = (w.a.shape[1], w.b.shape[2], w.a.shape[2])
-    let work = Work.operations(k.estimate * rows * width)
+    let work = LoopWork.operations(k.estimate * rows * width)
     let extents = [b.size(w.a.shape[0]), b.size(m).ceilDivided(by: rows), b.size(n).ceilDivided(by: width)]
     b.parallel(extents, work: work) { place in
       let (i, j) = (place[1] * rows, place[2] * width)

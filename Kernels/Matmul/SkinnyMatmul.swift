@@ -58,7 +58,7 @@ struct SkinnyMatmul {
   func phase(columns: Tile) {
     let width = together * p.nr
     let bits = p.w.scaling?.bits ?? p.w.b.element.byteCount * 8
-    let grain = Work.bytes(width * (p.w.a.shape[2].constant ?? 512) * bits / 8).grain
+    let grain = LoopWork.bytes(width * (p.w.a.shape[2].constant ?? 512) * bits / 8).grain
     b.loop(.parallel(grain: grain), to: b.size(p.w.epilogue.output.shape[0])) { batch in
       b.loop(.parallel(grain: grain), to: columns, step: width) { column in task(batch, column) }
     }

@@ -5,7 +5,7 @@ import TileIR
 extension WordProgram {
   /// All of a's blocks. What stands past the last row is never stored.
   func packBlocks(_ batches: Tile, _ rows: Tile, to blocks: TileBuffer) {
-    let grain = Work.elements(mr * w.a.shape[2].estimate).grain
+    let grain = LoopWork.elements(mr * w.a.shape[2].estimate).grain
     b.loop(.parallel(grain: grain), to: batches) { batch in
       b.loop(.parallel(grain: grain), to: rows, step: mr) { row in
         if w.a.strides[1] == 1 && w.a.strides[2] != 1 {

@@ -163,7 +163,7 @@ struct WordProgram {
   private func fewRows(_ rows: Int, columns: Tile) {
     let together = knobs["skinnyPanels"]
     let width = together * nr
-    let grain = Work.bytes(width * w.a.shape[2].estimate * knobs["bytes"]).grain
+    let grain = LoopWork.bytes(width * w.a.shape[2].estimate * knobs["bytes"]).grain
     b.loop(.parallel(grain: grain), to: b.size(w.epilogue.output.shape[0])) { batch in
       b.loop(.parallel(grain: grain), to: columns, step: width) { column in
         fewRows(rows, batch, column, together)

@@ -43,7 +43,7 @@ private struct AcrossProgram {
     let innerSize = b.size(inner)
     let block = 16 * lanes
     let length = shape[space.elements].estimatedCount
-    let work = Work.operations(min(inner.estimate, block) * length * 4)
+    let work = LoopWork.operations(min(inner.estimate, block) * length * 4)
     b.parallel(outer.map { b.size($0) } + [innerSize.ceilDivided(by: block)], work: work) { indices in
       let begin = indices[outer.count] * block
       let isWhole = inner.constant.map { $0 % block == 0 } ?? false

@@ -56,7 +56,7 @@ struct PoolProgram {
     // The dimensions that tasks are made of: all but the one that vectors run along.
     let outer = alongChannels ? Array(0...rank) : [0, channels] + Array(1..<rank)
     let inner = alongChannels ? channels : rank
-    let work = Work.operations(shape[inner].estimate * w.window.reduce(1, *))
+    let work = LoopWork.operations(shape[inner].estimate * w.window.reduce(1, *))
     b.parallel(outer.map { b.size(shape[$0]) }, work: work) { indices in
       var place = [Tile](repeating: zero, count: rank + 2)
       for (dimension, index) in zip(outer, indices) { place[dimension] = index }

@@ -78,7 +78,7 @@ private struct AcrossReduction {
     let outer = space.keptShape.dropLast().map { b.size($0) }
     let innerSize = b.size(inner)
     let blocks = innerSize.ceilDivided(by: block)
-    let work = Work.operations(
+    let work = LoopWork.operations(
       space.length / pieces * max(1, space.w.prologue.cost) * min(block, inner.estimate))
     guard let scratch else {
       b.parallel(outer + [blocks], work: work) { indices in
@@ -95,7 +95,7 @@ private struct AcrossReduction {
 
   /// The outermost reduced dimension is cut into pieces, joined in a second phase.
   private func inPieces(
-    _ scratch: TileBuffer, _ outer: [Tile], _ innerSize: Tile, _ blocks: Tile, _ work: Work
+    _ scratch: TileBuffer, _ outer: [Tile], _ innerSize: Tile, _ blocks: Tile, _ work: LoopWork
   ) {
     let cut = b.size(space.reducedShape[0])
     let step = (cut + (pieces - 1)) / pieces

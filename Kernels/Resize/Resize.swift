@@ -74,7 +74,7 @@ private struct ResizeProgram {
     // Walked in the output's memory order where that is known: strides of constants, else as they stand.
     let outer = w.output.shape.indices.filter { $0 != inner }
     let taps = tables.values.reduce(1) { $0 * $1.count }
-    let work = Work.operations(w.output.shape[inner].estimate * taps)
+    let work = LoopWork.operations(w.output.shape[inner].estimate * taps)
     b.parallel(outer.map { b.size(w.output.shape[$0]) }, work: work) { indices in
       var place = [Tile](repeating: indices[0], count: w.x.rank)
       for (dimension, index) in zip(outer, indices) { place[dimension] = index }

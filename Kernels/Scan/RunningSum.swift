@@ -118,9 +118,9 @@ struct SlicedSpace {
     let work = max(1, min(1 << 30, length.estimate * cost))
     // Pieces worth a worker, in whole strips.
     let width = lanes * vectors
-    let block = min(64, Work.operations(work * width).grain) * width
+    let block = min(64, LoopWork.operations(work * width).grain) * width
     let size = b.size(inner)
-    let strips = Work.operations(work * max(1, min(block, inner.estimate)))
+    let strips = LoopWork.operations(work * max(1, min(block, inner.estimate)))
     b.parallel(outer + [size.ceilDivided(by: block)], work: strips) { indices in
       let begin = indices[outer.count] * block
       let place = Array(indices.dropLast())

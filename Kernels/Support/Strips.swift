@@ -119,7 +119,7 @@ struct Division {
   /// Positions of the innermost dimension per piece; nil: all.
   let block: Int?
   /// Of a piece.
-  let work: Work
+  let work: LoopWork
 
   /// - Parameters:
   ///   - outer: dimensions outside of the innermost one.
