@@ -215,7 +215,8 @@ struct WinogradShape {
     blocks = (all + tasks - 1) / tasks
     let products = Double(all * register.rows * panels * register.columns) / 2 / 0.8
     // V made anew goes through the caches: it takes more than twice its instructions' time.
-    let columns = machine.panelsPerTask(of: panels, others: tasks, overhead: 8 * Double(tiles) / products)
+    let columns = SharedResults(rows: tasks, columns: panels, workers: machine.workers)
+      .columnsPerTask(anew: 8 * Double(tiles) / products)
     // V, where it is too much for the level-2 cache, is read once for several panels; of M there is so much more.
     let sums = points * 4 * blocks * register.rows * register.columns
     let together = inCache >= blocks ? 1 : max(2, min(4, machine.cacheBytes[1] * 6 / 10 / sums))

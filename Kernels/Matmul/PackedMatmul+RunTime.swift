@@ -39,19 +39,21 @@ extension PackedMatmul {
 
   /// Blocks of rows and panels that a task takes. One that copies panels wants all rows, and columns make the tasks; rows are cut
   /// where columns are too few, or threads would wait for each other.
-  static func runTimeTasks(_ product: RunTimeProduct, mostPanels: Int, on machine: Machine) -> (
-    blocks: Int, panels: Int
-  ) {
+  static func runTimeTasks(_ product: RunTimeProduct, mostPanels: Int, on machine: Machine)
+    -> SharedResults.Rectangle
+  {
     let tile = product.tile
     let blocks = max(1, (product.rows + tile.rows - 1) / tile.rows)
     // Reading a's rows again takes as long as the products of some columns, unless panels are so wide that they come in time; two
     // panels at a time are copied from longer rows.
     let reading = max(0.002, machine.vectorRegisters > 16 ? 0 : 6 / Double(max(1, product.columns)))
-    return machine.tasks(
-      blocks: blocks, panels: max(1, (product.columns + tile.columns - 1) / tile.columns), others: product.batch,
-      mostPanels: mostPanels,
+    let results = SharedResults(
+      count: product.batch, rows: blocks, columns: max(1, (product.columns + tile.columns - 1) / tile.columns),
+      workers: machine.workers)
+    return results.rectangle(
+      mostColumns: mostPanels,
       // Sums that wait between pieces of k take half of level 2.
-      mostBlocks: {
+      mostRows: {
         product.isWhole ? blocks : max(1, machine.cacheBytes[1] / 2 / ($0 * tile.rows * tile.columns * 4))
       },
       // Copying a panel takes as long as the products of some rows. Threads that write parts of the same rows wait for each other's

@@ -68,7 +68,9 @@ struct PackedMatmul: KernelTemplate {
     let batch = max(1, w.a.shape[0].constant ?? 1)
     // What is not copied may be cut as finely as makes threads end together.
     let sharesPanels = w.aIsConstant && readsInPlace && panels >= 8
-    if sharesPanels { nc = machine.panelsPerTask(of: panels, others: batch, overhead: 0.003) }
+    if sharesPanels {
+      nc = SharedResults(rows: batch, columns: panels, workers: machine.workers).columnsPerTask(anew: 0.003)
+    }
     if w.aIsConstant, let m {
       // All rows in a task where columns make enough of them: b is packed once for all.
       let columnTasks = batch * ((panels + nc - 1) / nc)
@@ -89,27 +91,31 @@ struct PackedMatmul: KernelTemplate {
       return count
     }
     if let blocks {
+      let results = SharedResults(rows: blocks, columns: panels, workers: machine.workers)
       // Threads share rows too where panels alone leave one waiting.
       if w.bIsConstant, batch == 1, rowTasks * panels < 16 {
         let fewest = rowTasks
         func cost(_ parts: Int) -> Double {
-          machine.stretch(blocks, by: (blocks + parts - 1) / parts, panels, by: panelsPerTask(parts))
+          results.stretch(.init(rows: (blocks + parts - 1) / parts, columns: panelsPerTask(parts)))
             + 0.03 * Double(parts - fewest)
         }
         rowTasks = (fewest...min(blocks, 3 * fewest)).min { cost($0) < cost($1) }!
       }
       // Tasks of one size.
       mc = (blocks + rowTasks - 1) / rowTasks
+      nc = panelsPerTask(rowTasks)
+      if w.bIsConstant, batch == 1 { nc = results.evened(.init(rows: mc, columns: nc)).columns }
+    } else {
+      nc = panelsPerTask(rowTasks)
     }
-    nc = panelsPerTask(rowTasks)
-    if let blocks, w.bIsConstant, batch == 1 { nc = machine.evened(nc, of: panels, rows: blocks, by: mc) }
     let copiesB = Self.copiesB(w, tile, on: machine)
     let isShort = kc >= k && k <= Self.fewSteps
     if let m, !w.aIsConstant, !w.bIsConstant {
-      (mc, nc) = Self.runTimeTasks(
+      let task = Self.runTimeTasks(
         RunTimeProduct(
           rows: m, columns: n, batch: batch, tile: tile, copiesB: copiesB, isShort: isShort, isWhole: pieces == 1),
         mostPanels: max(1, machine.cacheBytes[1] / 2 / (depth * tile.columns * 4)), on: machine)
+      (mc, nc) = (task.rows, task.columns)
     }
     // What lies in level 2 is there in time. A block that passes alone fetches the first half of a panel: the hardware sees the rest
     // coming, and as much again would push it out of level 1.

@@ -62,7 +62,11 @@ struct WordMatmul: KernelTemplate {
     while tasks() < 8, mc > fewestRows || nc > fewestPanels {
       if mc > fewestRows { mc = (mc + 1) / 2 } else { nc = (nc + 1) / 2 }
     }
-    if m != nil { nc = machine.evened(nc, of: panels, rows: blocks, by: mc) }
+    if m != nil {
+      nc =
+        SharedResults(rows: blocks, columns: panels, workers: machine.workers).evened(.init(rows: mc, columns: nc))
+        .columns
+    }
     return [
       "mr": tile.rows, "nr": tile.columns, "mc": mc, "nc": nc, "packA": packs ? 1 : 0,
       "unroll": isOneInstruction ? 4 : 1,

@@ -12,83 +12,99 @@ extension Machine {
     let parts = max(1, (size + most - 1) / most)
     return max(1, (size + parts - 1) / parts)
   }
+}
 
-  /// How many of `panels` a task takes, so that all tasks are through soonest.
-  /// - Parameters:
-  ///   - others: tasks that each of these is cut into besides.
-  ///   - overhead: what each task of these does anew, however many panels it takes, as a share of all the work.
-  func panelsPerTask(of panels: Int, others: Int, overhead: Double) -> Int {
-    func cost(_ count: Int) -> Double {
-      let whole = [Int](repeating: count, count: panels / count)
-      let sizes = panels % count == 0 ? whole : whole + [panels % count]
-      let tasks = sizes.flatMap { [Double](repeating: Double($0) / Double(panels * others), count: others) }
-      return stretch(tasks) + overhead * Double(sizes.count)
-    }
-    let counts = Set((1...panels).map { (panels + $0 - 1) / $0 }).sorted(by: >)
-    return counts.min { cost($0) < cost($1) }!
+/// Results of `rows` by `columns` units, which threads share as rectangles, each a task: those at the edges may be smaller.
+struct SharedResults {
+  /// How many results.
+  var count = 1
+  var rows = 1
+  var columns: Int
+  /// nil: not known.
+  var workers: Int?
+
+  struct Rectangle: Hashable {
+    var rows = 1
+    var columns: Int
   }
 
-  /// How many times as long tasks take as work that can be divided at will: threads take one after the other. Where their number is not
-  /// known: two or four, the mean.
-  /// - Parameter tasks: the share of the work that each is.
-  private func stretch(_ tasks: [Double]) -> Double {
+  /// How many parts rows and columns are cut into.
+  func parts(_ task: Rectangle) -> Rectangle {
+    Rectangle(rows: (rows + task.rows - 1) / task.rows, columns: (columns + task.columns - 1) / task.columns)
+  }
+
+  /// How many times as long tasks take as work that can be divided at will: threads take one after the other. Where the number of threads
+  /// is not known: two or four, the mean.
+  func stretch(_ task: Rectangle) -> Double {
+    func sizes(_ all: Int, _ part: Int) -> [Int] { stride(from: 0, to: all, by: part).map { min(part, all - $0) } }
+    let heights = sizes(rows, task.rows)
+    let areas = sizes(columns, task.columns).flatMap { width in heights.map { Double(width * $0) } }
+    let shares = [[Double]](repeating: areas, count: count).joined().map { $0 / Double(rows * columns * count) }
     let counts = workers.map { [$0] } ?? [2, 4]
     let times = counts.map { count -> Double in
       var threads = [Double](repeating: 0, count: count)
-      for task in tasks { threads[threads.indices.min { threads[$0] < threads[$1] }!] += task }
+      for share in shares { threads[threads.indices.min { threads[$0] < threads[$1] }!] += share }
       // A part of a task's time goes by until the last thread is through.
-      return (threads.max()! + (count == 1 ? 0 : 0.04) * tasks.max()!) * Double(count)
+      return (threads.max()! + (count == 1 ? 0 : 0.04) * shares.max()!) * Double(count)
     }
     return times.reduce(0, +) / Double(times.count)
   }
 
-  /// The same of `others` results of `rows` by `columns` that are cut into rectangles, each a task.
-  func stretch(_ rows: Int, by height: Int, _ columns: Int, by width: Int, others: Int = 1) -> Double {
-    func sizes(_ all: Int, _ part: Int) -> [Int] { stride(from: 0, to: all, by: part).map { min(part, all - $0) } }
-    let tasks = sizes(columns, width).flatMap { width in sizes(rows, height).map { Double(width * $0) } }
-    return stretch([[Double]](repeating: tasks, count: others).joined().map { $0 / Double(rows * columns * others) })
+  /// With which of some rectangles all tasks are through soonest; the first of equals.
+  /// - Parameter anew: what is done once more with such tasks, as a share of all the work.
+  func best(of tasks: [Rectangle], anew: (Rectangle) -> Double) -> Rectangle {
+    let costs = tasks.map { stretch($0) + anew($0) }
+    return tasks[costs.indices.min { costs[$0] < costs[$1] }!]
+  }
+}
+
+extension SharedResults {
+  /// How many columns of a row are a task.
+  /// - Parameter anew: what each part that columns are cut into does once more, as a share of all the work.
+  func columnsPerTask(anew: Double) -> Int {
+    let tasks = Self.evenParts(of: columns).map { Rectangle(columns: $0) }
+    return best(of: tasks) { anew * Double(parts($0).columns) }.columns
   }
 
-  /// How many blocks of rows and how many panels of columns a task of a product takes, so that all tasks are through soonest.
+  /// How many rows and columns are a task.
   /// - Parameters:
-  ///   - others: tasks that each of these is cut into besides.
-  ///   - mostBlocks: for which panels there is room beside so many blocks.
+  ///   - mostRows: for which columns there is room beside so many rows.
   ///   - anew: what is done once more for each part that rows or columns are cut into, as a share of all the work.
-  func tasks(
-    blocks: Int, panels: Int, others: Int, mostPanels: Int, mostBlocks: (_ panels: Int) -> Int,
-    anew: (rows: Double, columns: Double)
-  ) -> (blocks: Int, panels: Int) {
+  func rectangle(
+    mostColumns: Int, mostRows: (_ columns: Int) -> Int, anew: (rows: Double, columns: Double)
+  ) -> Rectangle {
     /// More tasks than that share evenly whatever their size.
     let enough = 64
-    var best: (cost: Double, blocks: Int, panels: Int)?
-    let fewest = (panels + mostPanels - 1) / mostPanels
-    for columns in fewest...max(fewest, min(panels, enough / others)) {
-      let width = (panels + columns - 1) / columns
-      let fewestRows = (blocks + mostBlocks(width) - 1) / mostBlocks(width)
-      for rows in fewestRows...max(fewestRows, min(blocks, enough / (others * columns))) {
-        let height = (blocks + rows - 1) / rows
-        let cost =
-          stretch(blocks, by: height, panels, by: width, others: others) + anew.rows * Double(rows)
-          + anew.columns * Double(columns)
-        if best.map({ cost < $0.cost }) ?? true { best = (cost, height, width) }
+    let tasks = Self.evenParts(of: columns, atMost: mostColumns, upTo: enough / count).flatMap { width in
+      let others = count * ((columns + width - 1) / width)
+      return Self.evenParts(of: rows, atMost: mostRows(width), upTo: enough / others).map {
+        Rectangle(rows: $0, columns: width)
       }
     }
-    return (best!.blocks, best!.panels)
+    return best(of: tasks) {
+      let parts = parts($0)
+      return anew.rows * Double(parts.rows) + anew.columns * Double(parts.columns)
+    }
   }
 
-  /// `width`, or half of it again and again, where threads then wait so much less for the last task that it pays to pass by the rows
-  /// once more: fifteen tasks take two threads as long as sixteen.
-  /// - Parameters:
-  ///   - width: columns that a task takes.
-  ///   - height: rows that it takes.
-  func evened(_ width: Int, of columns: Int, rows: Int, by height: Int) -> Int {
-    let tasks = (rows + height - 1) / height * ((columns + width - 1) / width)
-    guard tasks < 32 else { return width }
-    var halves = [width]
-    while halves.last! >= 16 { halves.append((halves.last! + 1) / 2) }
-    func cost(_ number: Int) -> Double {
-      stretch(rows, by: height, columns, by: halves[number]) + 0.01 * Double(number)
+  /// `task`, or half of its columns again and again, where threads then wait so much less for the last one that it pays to pass by the
+  /// rows once more: fifteen tasks take two threads as long as sixteen.
+  func evened(_ task: Rectangle) -> Rectangle {
+    let parts = parts(task)
+    guard count * parts.rows * parts.columns < 32 else { return task }
+    var halves = [task]
+    while halves.last!.columns >= 16 {
+      halves.append(Rectangle(rows: task.rows, columns: (halves.last!.columns + 1) / 2))
     }
-    return halves[halves.indices.min { cost($0) < cost($1) }!]
+    return best(of: halves) { 0.01 * Double(halves.firstIndex(of: $0)!) }
+  }
+
+  /// The sizes that parts can have when all are alike, largest first.
+  /// - Parameters:
+  ///   - most: no part is larger.
+  ///   - count: no smaller ones than make so many parts.
+  private static func evenParts(of size: Int, atMost most: Int = .max, upTo count: Int = .max) -> [Int] {
+    let fewest = (size - 1) / most + 1
+    return Set((fewest...max(fewest, min(size, count))).map { (size + $0 - 1) / $0 }).sorted(by: >)
   }
 }

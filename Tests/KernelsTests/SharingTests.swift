@@ -6,10 +6,7 @@ import TileIR
 /// How panels are shared among threads.
 struct SharingTests {
   private func panels(_ count: Int, others: Int = 1, overhead: Double = 0.02, workers: Int?) -> Int {
-    var machine = Machine(
-      name: "", vectorBytes: 32, vectorRegisters: 16, hasFMA: true, cacheBytes: [32 << 10, 512 << 10, 2 << 20])
-    machine.workers = workers
-    return machine.panelsPerTask(of: count, others: others, overhead: overhead)
+    SharedResults(rows: others, columns: count, workers: workers).columnsPerTask(anew: overhead)
   }
 
   /// A part for each thread; one thread has them all; a prime number is cut so that most threads are busy.
@@ -39,30 +36,37 @@ struct SharingTests {
     #expect(panels(16, overhead: 0.3, workers: 8) > 2)
   }
 
-  private func tasks(
-    _ blocks: Int, _ panels: Int, others: Int = 1, mostPanels: Int = 64, mostBlocks: Int = 1000,
+  private func task(
+    _ rows: Int, _ columns: Int, count: Int = 1, mostColumns: Int = 64, mostRows: Int = 1000,
     anew: (rows: Double, columns: Double)
-  ) -> (blocks: Int, panels: Int) {
-    var machine = Machine(name: "", vectorBytes: 64, vectorRegisters: 32, hasFMA: true, cacheBytes: [])
-    machine.workers = 2
-    return machine.tasks(
-      blocks: blocks, panels: panels, others: others, mostPanels: mostPanels, mostBlocks: { _ in mostBlocks },
-      anew: anew)
+  ) -> SharedResults.Rectangle {
+    SharedResults(count: count, rows: rows, columns: columns, workers: 2)
+      .rectangle(mostColumns: mostColumns, mostRows: { _ in mostRows }, anew: anew)
   }
 
   /// What is dear to do anew is not cut: columns make the tasks where each part of the rows costs, and rows where they are all there is.
   @Test func rectangles() {
-    #expect(tasks(100, 16, anew: (0.02, 0.001)).blocks == 100)
-    #expect(tasks(100, 16, anew: (0.02, 0.001)).panels < 8)
-    #expect(tasks(100, 1, anew: (0.02, 0.001)) == (50, 1))
-    #expect(tasks(100, 16, others: 12, anew: (0.02, 0.05)) == (100, 16))
+    #expect(task(100, 16, anew: (0.02, 0.001)).rows == 100)
+    #expect(task(100, 16, anew: (0.02, 0.001)).columns < 8)
+    #expect(task(100, 1, anew: (0.02, 0.001)) == .init(rows: 50, columns: 1))
+    #expect(task(100, 16, count: 12, anew: (0.02, 0.05)) == .init(rows: 100, columns: 16))
   }
 
   /// No task is larger than there is room for, however many there are then; parts are of one size.
   @Test func room() {
-    let cut = tasks(100, 640, mostPanels: 4, mostBlocks: 30, anew: (0.1, 0.1))
-    #expect(cut.blocks == 25)
-    #expect(cut.panels == 4)
-    #expect(tasks(1, 1, others: 1000, anew: (0.1, 0.1)) == (1, 1))
+    let cut = task(100, 640, mostColumns: 4, mostRows: 30, anew: (0.1, 0.1))
+    #expect(cut == .init(rows: 25, columns: 4))
+    #expect(task(1, 1, count: 1000, anew: (0.1, 0.1)) == .init(rows: 1, columns: 1))
+  }
+
+  /// An odd number of tasks leaves one of two threads waiting for the last, which half the columns cut short; one thread never waits.
+  @Test func evened() {
+    func evened(_ width: Int, of columns: Int, workers: Int?) -> Int {
+      SharedResults(columns: columns, workers: workers).evened(.init(columns: width)).columns
+    }
+    #expect(evened(32, of: 96, workers: 2) < 32)
+    #expect(evened(32, of: 128, workers: 2) == 32)
+    #expect(evened(32, of: 96, workers: 1) == 32)
+    #expect(evened(8, of: 24, workers: 2) == 8)
   }
 }
