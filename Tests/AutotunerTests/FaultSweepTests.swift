@@ -140,7 +140,7 @@ import TuningDB
     let wanted = ProcessInfo.processInfo.environment["FAULT_SWEEP"].flatMap(Int.init)
     let count = wanted ?? 32
     let seed = UInt64.random(in: 0 ... .max)
-    var generator = SplitMix64(state: seed)
+    var generator = SeededGenerator(seed: seed)
     try withFolder { folder in
       let worker = try prepare(folder, isLong: wanted != nil)
       var seen: Set<Line> = []

@@ -1,11 +1,12 @@
 import Foundation
+import TensorTypes
 import Testing
 
 @testable import Autotuner
 
 @Suite struct StatisticsTests {
   /// Times of a loaded machine: bursts in which everything takes up to three times as long, and a few outliers.
-  private func times(_ speed: Double, _ weather: [Double], _ generator: inout SplitMix64) -> [Double] {
+  private func times(_ speed: Double, _ weather: [Double], _ generator: inout SeededGenerator) -> [Double] {
     weather.map { slow in
       let jitter = 1 + 0.05 * Double.random(in: -1...1, using: &generator)
       let outlier = Double.random(in: 0...1, using: &generator) < 0.05 ? 4.0 : 1.0
@@ -13,7 +14,7 @@ import Testing
     }
   }
 
-  private func weather(_ rounds: Int, _ generator: inout SplitMix64) -> [Double] {
+  private func weather(_ rounds: Int, _ generator: inout SeededGenerator) -> [Double] {
     var slow = 1.0
     return (0..<rounds).map { _ in
       if Double.random(in: 0...1, using: &generator) < 0.2 { slow = Double.random(in: 1...3, using: &generator) }
@@ -23,7 +24,7 @@ import Testing
 
   @Test func aBetterOneIsFoundThroughNoise() {
     let seed = UInt64.random(in: 0 ... .max)
-    var generator = SplitMix64(state: seed)
+    var generator = SeededGenerator(seed: seed)
     var found = 0
     for _ in 0..<200 {
       let weather = weather(24, &generator)
@@ -36,7 +37,7 @@ import Testing
   /// At 99 % one in 200 equal challengers seems better; more than 12 in 800 has a probability under 0.001.
   @Test func equalOnesDoNotFlip() {
     let seed = UInt64.random(in: 0 ... .max)
-    var generator = SplitMix64(state: seed)
+    var generator = SeededGenerator(seed: seed)
     var flips = 0
     for _ in 0..<800 {
       let weather = weather(24, &generator)

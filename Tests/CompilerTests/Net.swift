@@ -4,23 +4,6 @@ import Testing
 
 @testable import Compiler
 
-/// A random generator that can be started again: its seed is part of what a failing test prints.
-struct SeededGenerator: RandomNumberGenerator {
-  let seed: UInt64
-  private var state: UInt64
-
-  init(seed: UInt64 = .random(in: 0 ... .max)) { (self.seed, state) = (seed, seed) }
-
-  /// SplitMix64 (Steele, Lea, Flood: "Fast splittable pseudorandom number generators", 2014).
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
-  }
-}
-
 /// A graph under construction, with short names for what tests are made of.
 struct Net {
   var graph = Graph(name: "test")

@@ -65,7 +65,7 @@ import Testing
 
   @Test func textRoundTrips() throws {
     let seed = UInt64.random(in: 0...UInt64.max)
-    var random = SplitMix(seed)
+    var random = SeededGenerator(seed: seed)
     for _ in 0..<300 {
       let types: [ElementType] = [.float32, .int64, .bool]
       let inputs = (0..<Int.random(in: 0...3, using: &random)).map { _ in types.randomElement(using: &random)! }

@@ -91,7 +91,7 @@ import Testing
     // Cut anywhere, or with a byte changed, the text either parses or is refused; it never traps.
     for end in text.indices.dropLast(2) { #expect(throws: Failure.self) { try Graph(parsing: String(text[..<end])) } }
     let seed = UInt64.random(in: 0...UInt64.max)
-    var random = SplitMix(seed)
+    var random = SeededGenerator(seed: seed)
     for _ in 0..<2000 {
       var bytes = Array(text.utf8)
       for _ in 0..<Int.random(in: 1...3, using: &random) {
@@ -150,18 +150,5 @@ import Testing
     try fixed.verify()
     #expect(fixed.type(fixed.inputs[0]).staticShape == [1, 3, 4, 5])
     #expect(fixed.nodes.contains { ($0.op as? Reshape)?.shape == [1, 3, 20] })
-  }
-}
-
-/// A small generator whose seed a failing test can print.
-struct SplitMix: RandomNumberGenerator {
-  private var state: UInt64
-  init(_ seed: UInt64) { state = seed }
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
-    return z ^ z >> 31
   }
 }

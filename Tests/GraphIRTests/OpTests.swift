@@ -68,7 +68,7 @@ import Testing
 
   @Test func sliceBoundsFollowONNX() {
     let seed = UInt64.random(in: 0...UInt64.max)
-    var random = SplitMix(seed)
+    var random = SeededGenerator(seed: seed)
     for _ in 0..<2000 {
       let size = Int.random(in: 0...6, using: &random)
       let (start, end) = (Int.random(in: -9...9, using: &random), Int.random(in: -9...9, using: &random))

@@ -1,5 +1,6 @@
 import KernelTesting
 import Kernels
+import TensorTypes
 import Testing
 
 extension RecurrentCase {

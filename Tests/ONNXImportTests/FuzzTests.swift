@@ -13,7 +13,7 @@ import Testing
     "{}", #""""#, #""NaN""#, "true", "[0]",
   ].map { Array($0.utf8) }
 
-  func changed(_ bytes: [UInt8], _ random: inout SplitMix) -> [UInt8] {
+  func changed(_ bytes: [UInt8], _ random: inout SeededGenerator) -> [UInt8] {
     var bytes = bytes
     for _ in 0..<Int.random(in: 1...3, using: &random) where !bytes.isEmpty {
       let i = bytes.indices.randomElement(using: &random)!
@@ -40,7 +40,7 @@ import Testing
     print("fuzzing from seed \(seed)")
     let seconds = Double(ProcessInfo.processInfo.environment["FUZZ_SECONDS"] ?? "") ?? 2
     let end = Date().addingTimeInterval(seconds)
-    var random = SplitMix(state: seed)
+    var random = SeededGenerator(seed: seed)
     while Date() < end {
       let bytes = changed(corpus.randomElement(using: &random)!, &random)
       let start = Date()
@@ -59,18 +59,5 @@ import Testing
       Array(try Data(contentsOf: folder.appendingPathComponent($0)))
     }
     fuzz(examples, beside: folder.appendingPathComponent("model.json").path)
-  }
-}
-
-/// SplitMix64 (Steele, Lea, Flood, 2014): a seed is the whole state.
-struct SplitMix: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-    return z ^ (z >> 31)
   }
 }

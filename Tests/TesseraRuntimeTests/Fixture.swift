@@ -44,23 +44,3 @@ struct Fixture {
     return (y, sums)
   }
 }
-
-/// A generator whose seed the failing test prints.
-struct SeededGenerator: RandomNumberGenerator {
-  private(set) var state: UInt64
-  let seed: UInt64
-
-  init(seed: UInt64 = .random(in: 0..<(.max))) {
-    self.seed = seed
-    state = seed
-  }
-
-  /// SplitMix64.
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
-    return z ^ z >> 31
-  }
-}

@@ -65,7 +65,7 @@ struct MathTests {
 
   @Test(arguments: MathCase.all) func agreesWithLibrary(_ test: MathCase) {
     let seed = UInt64.random(in: 0...UInt64.max)
-    var random = SplitMix(state: seed)
+    var random = SeededGenerator(seed: seed)
     // Random bits reach every exponent; the others stand where the functions vary.
     var inputs = Self.edges.map { Float($0) }
     for i in 0..<(1 << 19) {
@@ -78,7 +78,7 @@ struct MathTests {
 
   @Test(arguments: MathCase.all) func agreesWithLibraryInDouble(_ test: MathCase) {
     let seed = UInt64.random(in: 0...UInt64.max)
-    var random = SplitMix(state: seed)
+    var random = SeededGenerator(seed: seed)
     var inputs =
       Self.edges + [
         709.78, 709.79, 710.4, 710.5, -708.5, -745.1, -745.2, -746, 1e308, 0x1p-1074, -0x1p-1074, 0x1p-1030,
@@ -142,7 +142,7 @@ struct MathTests {
     _ function: @escaping (Tile) -> Tile, exactly: (Float) -> Double?
   ) {
     let seed = UInt64.random(in: 0...UInt64.max)
-    var random = SplitMix(state: seed)
+    var random = SeededGenerator(seed: seed)
     let smallest = Double(Float.leastNormalMagnitude)
     let inputs = inputs + (0..<(1 << 17)).map { Float(-random.unit() * ($0 % 2 == 0 ? 1.5 : down)) }
     let outputs = MathEvaluator<Float>(1) { function($0[0]) }(inputs)
@@ -174,17 +174,6 @@ struct MathTests {
   }
 }
 
-/// Steele, Lea & Flood, "Fast splittable pseudorandom number generators", 2014.
-struct SplitMix: RandomNumberGenerator {
-  var state: UInt64
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-    return z ^ (z >> 31)
-  }
-
+extension SeededGenerator {
   mutating func unit() -> Double { Double(next() >> 11) * 0x1p-53 }
 }

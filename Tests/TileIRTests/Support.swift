@@ -1,19 +1,7 @@
 import TensorTypes
 import TileIR
 
-/// SplitMix64: the same numbers for the same seed, everywhere.
-struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9e37_79b9_7f4a_7c15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xbf58_476d_1ce4_e5b9
-    z = (z ^ (z >> 27)) &* 0x94d0_49bb_1331_11eb
-    return z ^ (z >> 31)
-  }
-
+extension SeededGenerator {
   mutating func tensor(_ shape: [Int]) -> HostTensor {
     let count = shape.reduce(1, *)
     return HostTensor(.float32, shape, (0..<count).map { _ in Float.random(in: -1...1, using: &self) })

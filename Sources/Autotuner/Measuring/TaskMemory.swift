@@ -34,7 +34,7 @@ struct TaskOperands {
   let tensors: [HostTensor]
 
   init(_ workload: Workload, sizes: [String: Int], seed: UInt64) throws(Failure) {
-    var generator = SplitMix64(state: seed)
+    var generator = SeededGenerator(seed: seed)
     var tensors: [HostTensor] = []
     for view in workload.operands {
       guard let count = Self.span(view, sizes) else { throw .badData("a task with an open size without a value") }
@@ -55,7 +55,7 @@ struct TaskOperands {
   }
 
   /// Floats in -1...1, integers in 0...3 (which index anything of four elements; others are clamped), any bool.
-  private static func random(_ element: ElementType, _ count: Int, _ generator: inout SplitMix64) -> HostTensor {
+  private static func random(_ element: ElementType, _ count: Int, _ generator: inout SeededGenerator) -> HostTensor {
     func values<T: BitwiseCopyable>(_ make: (UInt64) -> T) -> HostTensor {
       HostTensor(element, [count], (0..<count).map { _ in make(generator.next()) })
     }
@@ -71,18 +71,6 @@ struct TaskOperands {
     case .int8, .uint8: return values { Int8($0 >> 62) }
     case .bool: return values { UInt8($0 >> 63) }
     }
-  }
-}
-
-/// SplitMix64 (Steele et al., 2014): repeatable, so that parent and children make the same numbers.
-struct SplitMix64: RandomNumberGenerator {
-  var state: UInt64
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ (z >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ (z >> 27)) &* 0x94D0_49BB_1331_11EB
-    return z ^ (z >> 31)
   }
 }
 

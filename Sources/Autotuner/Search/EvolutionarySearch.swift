@@ -1,6 +1,7 @@
 import Compiler
 import Foundation
 import Kernels
+import TensorTypes
 import TuningDB
 
 /// Neighbours of the best so far and random settings, many of them imagined, the few that the cost model likes best
@@ -10,7 +11,7 @@ public struct EvolutionarySearch: SearchStrategy {
   private let work: Work
   private var seeds: [Candidate]
   private let elders: [CostModel.Sample]
-  private var generator: SplitMix64
+  private var generator: SeededGenerator
   private var proposed: Set<Candidate> = []
 
   /// What is known of other tasks, or of this one from elsewhere: a record and the work of its task.
@@ -22,7 +23,7 @@ public struct EvolutionarySearch: SearchStrategy {
   public init(_ space: CandidateSpace, work: Work, elders: [Elder], seed: UInt64) {
     self.space = space
     self.work = work
-    generator = SplitMix64(state: seed)
+    generator = SeededGenerator(seed: seed)
     proposed = [space.baseline]
     let near = elders.map { (elder: $0, distance: Self.distance($0.work, work)) }.sorted {
       $0.distance != $1.distance ? $0.distance < $1.distance : $0.elder.record.ratioHigh < $1.elder.record.ratioHigh

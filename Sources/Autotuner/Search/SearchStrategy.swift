@@ -1,4 +1,5 @@
 import Compiler
+import TensorTypes
 import TuningDB
 
 /// One thing tried and what came of it.
@@ -41,12 +42,12 @@ public struct ExhaustiveSearch: SearchStrategy {
 /// Legal settings drawn evenly.
 public struct RandomSearch: SearchStrategy {
   private let space: CandidateSpace
-  private var generator: SplitMix64
+  private var generator: SeededGenerator
   private var proposed: Set<Candidate> = []
 
   public init(_ space: CandidateSpace, seed: UInt64) {
     self.space = space
-    generator = SplitMix64(state: seed)
+    generator = SeededGenerator(seed: seed)
   }
 
   public mutating func propose(_ count: Int, tried: [Trial]) -> [Candidate] {
