@@ -113,7 +113,8 @@ struct TuneCommand: ParsableCommand {
     let (tasks, sizes) = try call.tasks(targets[0])
     try call.save(in: store)
     Interrupt.catchFirst()
-    let scratch = try TuneScratch()
+    ScratchFolder.removeLeftBehind()
+    let scratch = try ScratchFolder()
     defer { scratch.remove() }
     var settings = TuningSettings(
       target: targets[0], threads: call.threads,
