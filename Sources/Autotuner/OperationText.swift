@@ -10,90 +10,129 @@ import TensorTypes
 public struct OperationText {
   public let workload: Workload
 
-  /// - Throws: `Failure` of kind `usage` saying what is missing or unknown.
+  /// - Throws: `Failure` of kind `usage` saying what is missing, unknown or too large, with an example.
   public init(parsing text: String) throws(Failure) {
     let words = text.split(separator: " ").map(String.init)
-    guard let kind = words.first else { throw Self.unknown("") }
-    guard Self.kinds.contains(kind) else { throw Self.unknown(kind) }
+    guard let name = words.first, let kind = Kind(rawValue: name) else {
+      let list = Kind.allCases.map(\.rawValue).joined(separator: ", ")
+      throw Failure(
+        .usage, "no operation '\(words.first ?? "")'; there are \(list), as in '\(Kind.matmul.example)'")
+    }
     let spelled = ["bf16": "bfloat16", "f16": "float16", "f32": "float32"]
     guard words.count > 1,
       let element = ElementType(rawValue: words[1]) ?? ElementType(rawValue: spelled[words[1]] ?? "")
-    else { throw Failure(.usage, place: kind, "expected an element type such as f32 after it") }
-    var values: [String: String] = [:]
-    for word in words.dropFirst(2) {
-      let sides = word.split(separator: "=", omittingEmptySubsequences: false).map(String.init)
-      guard sides.count == 2 else { throw Failure(.usage, place: kind, "expected NAME=VALUE, not '\(word)'") }
-      guard values.updateValue(sides[1], forKey: sides[0]) == nil else {
-        throw Failure(.usage, place: kind, "\(sides[0]) is given twice")
+    else { throw kind.failure("expected an element type after it, as in '\(kind.example)'") }
+    let reader = try Reader(kind, words.dropFirst(2))
+    workload =
+      switch kind {
+      case .matmul: try Self.matmul(reader, element)
+      case .nbits: try Self.coded(reader, element)
+      case .conv: try Self.convolution(reader, element)
+      case .attention: try Self.attention(reader, element)
+      }
+  }
+
+  /// The operations there are, and the names of their sizes.
+  enum Kind: String, CaseIterable {
+    case matmul, nbits, conv, attention
+
+    var needed: [String] {
+      switch self {
+      case .matmul: ["m", "n", "k"]
+      case .nbits: ["m", "n", "k", "bits"]
+      case .conv: ["c", "h", "w", "o"]
+      case .attention: ["h", "q", "d"]
       }
     }
 
-    let reader = Reader(kind: kind, values: values)
-    switch kind {
-    case "matmul": workload = try Self.matmul(reader, element)
-    case "nbits": workload = try Self.coded(reader, element)
-    case "conv": workload = try Self.convolution(reader, element)
-    case "attention": workload = try Self.attention(reader, element)
-    default: throw Self.unknown(kind)
+    var others: [String] {
+      switch self {
+      case .matmul: ["batch", "b"]
+      case .nbits: ["group", "zeros"]
+      case .conv: ["n", "k", "kw", "stride", "dilation", "pad", "groups", "layout"]
+      case .attention: ["n", "keys", "causal", "kvheads"]
+      }
     }
+
+    var example: String {
+      switch self {
+      case .matmul: "matmul f32 m=4096 n=320 k=320"
+      case .nbits: "nbits f32 m=1 n=6144 k=2048 bits=4 group=32"
+      case .conv: "conv f32 c=320 h=64 w=64 o=320 k=3"
+      case .attention: "attention f32 h=8 q=4096 d=40"
+      }
+    }
+
+    func failure(_ message: String) -> Failure { Failure(.usage, place: rawValue, message) }
   }
 
-  private static let kinds = ["matmul", "nbits", "conv", "attention"]
-  private static func unknown(_ kind: String) -> Failure {
-    Failure(.usage, "no operation '\(kind)'; there are \(kinds.joined(separator: ", "))")
-  }
-
+  /// The words behind the element type.
   private struct Reader {
-    var kind: String
-    var values: [String: String]
+    var kind: Kind
+    var values: [String: String] = [:]
 
-    /// A number between 1 and 2²⁴, `usual` if it isn't given; an error if there is no usual one.
-    func size(_ name: String, _ usual: Int? = nil, least: Int = 1) throws(Failure) -> Int {
-      guard let text = values[name] else {
-        guard let usual else { throw Failure(.usage, place: kind, "\(name)= is missing") }
-        return usual
+    init(_ kind: Kind, _ words: some Sequence<String>) throws(Failure) {
+      self.kind = kind
+      for word in words {
+        let sides = word.split(separator: "=", omittingEmptySubsequences: false).map(String.init)
+        guard sides.count == 2 else { throw kind.failure("expected NAME=VALUE, not '\(word)'") }
+        guard values.updateValue(sides[1], forKey: sides[0]) == nil else {
+          throw kind.failure("\(sides[0]) is given twice")
+        }
       }
+      let names = kind.needed + kind.others
+      if let unknown = values.keys.sorted().first(where: { !names.contains($0) }) {
+        throw kind.failure("no '\(unknown)'; there are \(names.joined(separator: ", "))")
+      }
+      let missing = kind.needed.filter { values[$0] == nil }
+      guard missing.isEmpty else {
+        let list = missing.map { "\($0)=" }.joined(separator: ", ")
+        throw kind.failure("\(list) \(missing.count == 1 ? "is" : "are") missing, as in '\(kind.example)'")
+      }
+    }
+
+    /// A number between `least` and 2²⁴; `usual` if it isn't given.
+    func size(_ name: String, _ usual: Int = 1, least: Int = 1) throws(Failure) -> Int {
+      guard let text = values[name] else { return usual }
       guard let value = Int(text), (least...1 << 24).contains(value) else {
-        throw Failure(.usage, place: kind, "\(name) is a number from \(least) to \(1 << 24), not '\(text)'")
+        throw kind.failure("\(name) is a number from \(least) to \(1 << 24), not '\(text)'")
       }
       return value
+    }
+
+    /// Refuses tensors of more than 2³² elements: before anything is reckoned with the product of such sizes.
+    func check(_ tensors: [Int]...) throws(Failure) {
+      for sizes in tensors where sizes.reduce(1.0, { $0 * Double($1) }) > 0x1p32 {
+        let list = sizes.map(String.init).joined(separator: " × ")
+        throw kind.failure("a tensor of \(list) elements is too large: at most 2³²")
+      }
     }
 
     func choice(_ name: String, _ all: [String]) throws(Failure) -> String {
       let text = values[name] ?? all[0]
       guard all.contains(text) else {
-        throw Failure(.usage, place: kind, "\(name) is one of \(all.joined(separator: ", ")), not '\(text)'")
+        throw kind.failure("\(name) is one of \(all.joined(separator: ", ")), not '\(text)'")
       }
       return text
-    }
-
-    func allow(_ names: Set<String>) throws(Failure) {
-      if let unknown = values.keys.sorted().first(where: { !names.contains($0) }) {
-        throw Failure(.usage, place: kind, "no '\(unknown)'; there are \(names.sorted().joined(separator: ", "))")
-      }
     }
   }
 
   private static func matmul(_ r: Reader, _ element: ElementType) throws(Failure) -> Workload {
-    try r.allow(["m", "n", "k", "batch", "b"])
-    let (m, n, k) = (Dim(try r.size("m")), Dim(try r.size("n")), Dim(try r.size("k")))
-    let batch = Dim(try r.size("batch", 1))
+    let (m, n, k, batch) = (try r.size("m"), try r.size("n"), try r.size("k"), try r.size("batch"))
     let isConstant = try r.choice("b", ["constant", "input"]) == "constant"
-    let b: Shape = isConstant ? [1, k, n] : [batch, k, n]
-    var right = View(element, b)
-    if isConstant {
-      right = View(element, [batch, k, n], strides: [0, n, 1])
-    }
+    try r.check([batch, m, k], [isConstant ? 1 : batch, k, n], [batch, m, n])
+    let right: Shape = [Dim(batch), Dim(k), Dim(n)]
     return .matmul(
       MatmulWorkload(
-        a: View(element, [batch, m, k]), b: right, bIsConstant: isConstant,
-        epilogue: Epilogue(output: View(element, [batch, m, n]))))
+        a: View(element, [Dim(batch), Dim(m), Dim(k)]),
+        b: isConstant ? View(element, right, strides: [0, Dim(n), 1]) : View(element, right),
+        bIsConstant: isConstant, epilogue: Epilogue(output: View(element, [Dim(batch), Dim(m), Dim(n)]))))
   }
 
   /// A product with weights of a few bits, which lie as MatMulNBits has them: `[n, k]`.
   private static func coded(_ r: Reader, _ element: ElementType) throws(Failure) -> Workload {
-    try r.allow(["m", "n", "k", "bits", "group", "zeros"])
-    let (m, n, k) = (Dim(try r.size("m")), try r.size("n"), try r.size("k"))
+    let (m, n, k) = (try r.size("m"), try r.size("n"), try r.size("k"))
+    try r.check([m, k], [k, n], [m, n])
     let (bits, group) = (Int(try r.choice("bits", ["4", "8"])) ?? 4, try r.size("group", k))
     func matrix(_ element: ElementType, _ depth: Int) -> View {
       View(element, [1, Dim(depth), Dim(n)], strides: [0, 1, Dim(depth)])
@@ -102,29 +141,30 @@ public struct OperationText {
     let zeros = try r.choice("zeros", ["0", "1"]) == "1" ? View(.int8, scales.shape, strides: scales.strides) : nil
     let scaling = WeightScaling(bits: bits, group: group, scales: scales, zeros: zeros)
     guard element == .float32, scaling.fits(k) else {
-      throw Failure(.usage, place: "nbits", "f32, with groups of a multiple of \(scaling.steps) steps")
+      throw r.kind.failure("f32, with groups of a multiple of \(scaling.steps) steps")
     }
     return .matmul(
       MatmulWorkload(
-        a: View(element, [1, m, Dim(k)]), b: matrix(.int8, k), bIsConstant: true, scaling: scaling,
-        epilogue: Epilogue(output: View(element, [1, m, Dim(n)]))))
+        a: View(element, [1, Dim(m), Dim(k)]), b: matrix(.int8, k), bIsConstant: true, scaling: scaling,
+        epilogue: Epilogue(output: View(element, [1, Dim(m), Dim(n)]))))
   }
 
   private static func convolution(_ r: Reader, _ element: ElementType) throws(Failure) -> Workload {
-    try r.allow(["n", "c", "h", "w", "o", "k", "kw", "stride", "dilation", "pad", "groups", "layout"])
-    let (n, c, o) = (try r.size("n", 1), try r.size("c"), try r.size("o"))
+    let (n, c, o) = (try r.size("n"), try r.size("c"), try r.size("o"))
     let (h, w) = (try r.size("h"), try r.size("w"))
     let kh = try r.size("k", 3)
     let kw = try r.size("kw", kh)
-    let (stride, dilation) = (try r.size("stride", 1), try r.size("dilation", 1))
-    let groups = try r.size("groups", 1)
-    guard c % groups == 0, o % groups == 0 else { throw Failure(.usage, place: "conv", "groups must divide c and o") }
+    let (stride, dilation) = (try r.size("stride"), try r.size("dilation"))
+    let groups = try r.size("groups")
+    guard c % groups == 0, o % groups == 0 else { throw r.kind.failure("groups must divide c and o") }
     // `pad` is that of both dimensions, but a dimension of one tap has none.
     let pads = [kh, kw].map { $0 == 1 ? 0 : $0 / 2 * dilation }
     let given = try r.size("pad", -1, least: 0)
     let pad = given >= 0 ? [given, given] : pads
-    let sizes = zip(zip([h, w], [kh, kw]), pad).map { ($0.0 + 2 * $1 - (($0.1 - 1) * dilation + 1)) / stride + 1 }
-    guard sizes.allSatisfy({ $0 > 0 }) else { throw Failure(.usage, place: "conv", "the window is larger than x") }
+    let room = zip(zip([h, w], [kh, kw]), pad).map { $0.0 + 2 * $1 - (($0.1 - 1) * dilation + 1) }
+    let sizes = room.map { $0 / stride + 1 }
+    guard room.allSatisfy({ $0 >= 0 }) else { throw r.kind.failure("the window is larger than x") }
+    try r.check([n, h, w, c], [kh, kw, c / groups, o], [n, sizes[0], sizes[1], o])
     let isChannelsLast = try r.choice("layout", ["nhwc", "nchw"]) == "nhwc"
     func image(_ h: Int, _ w: Int, _ c: Int) -> View {
       if isChannelsLast { return View(element, [Dim(n), Dim(h), Dim(w), Dim(c)]) }
@@ -144,12 +184,12 @@ public struct OperationText {
   }
 
   private static func attention(_ r: Reader, _ element: ElementType) throws(Failure) -> Workload {
-    try r.allow(["n", "h", "q", "keys", "d", "causal", "kvheads"])
-    let (n, h, q, d) = (Dim(try r.size("n", 1)), try r.size("h"), try r.size("q"), try r.size("d"))
+    let (n, h, q, d) = (try r.size("n"), try r.size("h"), try r.size("q"), try r.size("d"))
     let (keys, kvHeads) = (try r.size("keys", q), try r.size("kvheads", h))
-    guard h % kvHeads == 0 else { throw Failure(.usage, place: "attention", "kvheads must divide h") }
-    let queries = View(element, [n, Dim(h), Dim(q), Dim(d)])
-    let other = View(element, [n, Dim(kvHeads), Dim(keys), Dim(d)])
+    guard h % kvHeads == 0 else { throw r.kind.failure("kvheads must divide h") }
+    try r.check([n, h, q, d], [n, kvHeads, keys, d])
+    let queries = View(element, [Dim(n), Dim(h), Dim(q), Dim(d)])
+    let other = View(element, [Dim(n), Dim(kvHeads), Dim(keys), Dim(d)])
     return .attention(
       AttentionWorkload(
         q: queries, k: other, v: other, mask: nil, scale: 1 / Double(d).squareRoot(),

@@ -67,7 +67,7 @@ import TuningDB
     let task = CanonicalTask(workload)
     let target = Target.avx2.shared(by: 2)
     let space = try #require(CandidateSpace(task.workload, on: target.machine))
-    var generator = SplitMix64(state: 5)
+    var generator = SeededGenerator(seed: 5)
     let better = try #require(space.neighbour(of: space.baseline, &generator))
     func record(_ change: (inout TuningRecord) -> Void = { _ in }) -> TuningRecord {
       var record = TuningRecord(
@@ -144,6 +144,47 @@ import TuningDB
     #expect(throws: Failure.self) { try OperationText(parsing: text) }
   }
 
+  /// Sizes whose product is more than a machine can count to are refused before they are multiplied.
+  @Test(arguments: [
+    "matmul f32 m=16777216 n=16777216 k=16777216 batch=16777216", "nbits f32 m=1 n=16777216 k=16777216 bits=4",
+    "conv f32 c=16777216 h=16777216 w=16777216 o=16777216 n=16777216 layout=nchw",
+    "conv f32 c=1 h=1 w=1 o=1 k=1 pad=16777216 n=16777216", "attention f32 h=16777216 q=16777216 d=16777216",
+  ]) func hugeOperationsAreRefused(_ text: String) throws {
+    let failure = try #require(throws: Failure.self) { try OperationText(parsing: text) }
+    #expect(failure.kind == .usage)
+    #expect(failure.message.hasSuffix("too large: at most 2³²"))
+  }
+
+  /// What is missing is named, all of it at once, beside an operation that is whole.
+  @Test(arguments: [
+    ("", "no operation ''; there are matmul, nbits, conv, attention, as in 'matmul f32 m=4096 n=320 k=320'"),
+    ("conv", "conv: expected an element type after it, as in 'conv f32 c=320 h=64 w=64 o=320 k=3'"),
+    ("conv c=3 h=8 w=8 o=4", "conv: expected an element type after it, as in 'conv f32 c=320 h=64 w=64 o=320 k=3'"),
+    ("conv f32 c=3 w=8 o=4", "conv: h= is missing, as in 'conv f32 c=320 h=64 w=64 o=320 k=3'"),
+    ("conv f32 k=3", "conv: c=, h=, w=, o= are missing, as in 'conv f32 c=320 h=64 w=64 o=320 k=3'"),
+    ("nbits f32 m=1 n=8 k=32", "nbits: bits= is missing, as in 'nbits f32 m=1 n=6144 k=2048 bits=4 group=32'"),
+    ("attention f32 h=8", "attention: q=, d= are missing, as in 'attention f32 h=8 q=4096 d=40'"),
+    ("matmul f32 m=1 n=1 kk=1", "matmul: no 'kk'; there are m, n, k, batch, b"),
+    ("matmul f32 m=0 n=1 k=1", "matmul: m is a number from 1 to 16777216, not '0'"),
+    ("matmul f32 m=-1 n=1 k=1", "matmul: m is a number from 1 to 16777216, not '-1'"),
+    ("matmul f32 m=1e3 n=1 k=1", "matmul: m is a number from 1 to 16777216, not '1e3'"),
+    (
+      "matmul f32 m=99999999999999999999 n=1 k=1",
+      "matmul: m is a number from 1 to 16777216, not '99999999999999999999'"
+    ),
+    ("matmul f32 m= n=1 k=1", "matmul: m is a number from 1 to 16777216, not ''"),
+    ("matmul f32 m n=1 k=1", "matmul: expected NAME=VALUE, not 'm'"),
+    ("conv f32 c=1 h=2 w=9 o=1 stride=2 pad=0", "conv: the window is larger than x"),
+  ]) func failuresOfOperationsSayWhatMends(_ text: String, _ message: String) throws {
+    let failure = try #require(throws: Failure.self) { try OperationText(parsing: text) }
+    #expect(failure.description == message)
+  }
+
+  /// The examples that failures show are operations.
+  @Test func examplesOfOperations() throws {
+    for kind in OperationText.Kind.allCases { _ = try OperationText(parsing: kind.example) }
+  }
+
   /// On tasks not used to make it, the learned search needs fewer trials than random to come within 2 % of the best.
   /// Costs are made up: smooth in the knobs' logarithms, with their best place depending on the task.
   @Test func theLearnedSearchNeedsFewerTrials() throws {
@@ -174,7 +215,7 @@ import TuningDB
         }
         return tried.count
       }
-      var generator = SplitMix64(state: 11)
+      var generator = SeededGenerator(seed: 11)
       let sample = (0..<400).compactMap { _ in space.random(&generator) }.map { exp(cost($0)) }.sorted()
       // What a hundredth of all settings reach.
       let goal = sample[3]
