@@ -84,7 +84,8 @@ let package = Package(
       name: "KernelsTests", dependencies: ["Kernels", "KernelTesting", "TileIR", "LLVMBackend", "TensorTypes"],
       swiftSettings: settings),
     .testTarget(
-      name: "CommandLineTests", dependencies: ["tessera", "TesseraRuntime", "TensorTypes"], exclude: ["Goldens"],
+      name: "CommandLineTests", dependencies: ["tessera", "TesseraRuntime", "TuningDB", "TensorTypes"],
+      exclude: ["Goldens"],
       swiftSettings: settings),
     .testTarget(
       name: "EndToEndTests",

@@ -15,7 +15,8 @@ public final class TuningStore {
   public init(path: String, isReadOnly: Bool = false) throws(Failure) {
     if isReadOnly {
       guard FileManager.default.fileExists(atPath: path) else {
-        throw Failure(.noInput, file: path, "no such database")
+        throw Failure(
+          .noInput, file: path, "no such database; `tessera tune` and `tessera db import` make the one that --db names")
       }
     } else {
       let folder = (path as NSString).deletingLastPathComponent

@@ -15,7 +15,7 @@ struct DatabaseCommand: ParsableCommand {
     @Option(help: "The database; the user's own unless given.")
     var db: String?
 
-    func open() throws -> TuningStore { try TuningStore(path: db ?? TuningStore.defaultPath, isReadOnly: true) }
+    func open() throws -> TuningStore { try TuningFiles.store(db, isReadOnly: true) }
   }
 
   struct List: ParsableCommand {
@@ -83,7 +83,7 @@ struct DatabaseCommand: ParsableCommand {
     var files: [String]
 
     func run() throws {
-      let store = try TuningStore(path: db ?? TuningStore.defaultPath)
+      let store = try TuningFiles.store(db)
       // All files are read before anything is written.
       let records = try files.flatMap { try RecordLines.read(path: $0) }
       let added = try store.merge(records)

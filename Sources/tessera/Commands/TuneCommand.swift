@@ -97,7 +97,7 @@ struct TuneCommand: ParsableCommand {
 
   func run() throws {
     let call = resume ? nil : try TuneCall(self)
-    let store = try TuningStore(path: db ?? TuningStore.defaultPath)
+    let store = try TuningFiles.store(db)
     try tune(try call ?? TuneCall.last(in: store), store)
   }
 
