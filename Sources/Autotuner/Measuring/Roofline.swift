@@ -6,24 +6,39 @@ import TesseraRuntime
 import TileIR
 
 /// What a machine can do at most, measured with loops that do nothing else: fp32 multiply-adds in registers, and reading
-/// memory that no cache holds.
+/// as much again and again as some cache, or none, holds.
 public struct Roofline: Sendable {
-  /// Operations and bytes a nanosecond, all threads together.
+  /// Operations a nanosecond in fp32, all threads together.
   public let operations: Double
-  public let bytes: Double
+  /// Bytes a nanosecond, all threads together, of amounts from small to what only memory holds.
+  let reading: [(amount: Double, rate: Double)]
 
-  /// Nanoseconds that some work takes at least.
-  public func time(_ work: Work) -> Double { max(work.operations / operations, work.bytes / bytes) }
+  /// Bytes of memory a nanosecond.
+  public var memoryRate: Double { reading.last!.rate }
+
+  /// Nanoseconds that some work takes at least when it is done again and again.
+  /// - Parameter productsAtATime: how many of its products take as long as one of fp32.
+  func time(_ work: Work, productsAtATime: Double) -> Double {
+    max(work.operations / (operations * productsAtATime), work.bytes / rate(work.bytes))
+  }
+
+  /// How fast so much can be read: as fast as anything that is not a good deal less.
+  func rate(_ bytes: Double) -> Double {
+    reading.filter { $0.amount > bytes / 4 }.map(\.rate).max() ?? memoryRate
+  }
 
   /// Takes about a second.
   public static func measure(_ target: Target, threads: Int, folder: String) throws -> Roofline {
-    let (steps, elements) = (1 << 20, 1 << 24)
+    let steps = 1 << 20
     let lanes = target.machine.lanes
     let arithmetic = try time(multiplyAdds(lanes: lanes, threads, steps), lanes, target, threads, folder)
-    let reading = try time(reads(lanes: lanes, elements), elements, target, threads, folder)
+    let reading = try [16, 18, 20, 22, 24].map { exponent in
+      let elements = 1 << exponent
+      let bytes = Double(elements * 4)
+      return (bytes, bytes / (try time(reads(lanes: lanes, elements), elements, target, threads, folder)))
+    }
     return Roofline(
-      operations: Double(threads * steps * accumulators * lanes * 2) / arithmetic, bytes: Double(elements * 4) / reading
-    )
+      operations: Double(threads * steps * accumulators * lanes * 2) / arithmetic, reading: reading)
   }
 
   /// Enough to hide the latency of one multiply-add (4 cycles, 2 a cycle), and no more than there are registers.
@@ -44,7 +59,7 @@ public struct Roofline: Sendable {
 
   private static func reads(lanes: Int, _ elements: Int) -> TileProgram {
     let (block, vectors) = (1 << 14, 8)
-    let b = TileBuilder("reads")
+    let b = TileBuilder("reads_\(elements)")
     let x = b.parameter("x", .input, BufferType(.float32, [Dim(elements)]))
     let y = b.parameter("y", .output, BufferType(.float32, [Dim(elements / block), Dim(lanes)]))
     b.loop(.parallel(grain: 1), to: b.index(elements / block)) { i in

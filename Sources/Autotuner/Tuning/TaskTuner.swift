@@ -102,6 +102,14 @@ public final class TaskTuner {
   /// The best time over the default's: 1 if nothing beats it.
   public var bestRatio: Double { best?.ratio ?? 1 }
 
+  /// How near the best comes to what the machine can do at most; nil if nothing was measured.
+  public func share(of roofline: Roofline) -> Double? {
+    baselineTime.map { usual in
+      let products = task.workload.productsAtATime(on: settings.target.machine)
+      return roofline.time(work, productsAtATime: products) / (usual * bestRatio)
+    }
+  }
+
   /// Notes that the search ended by itself, so that a later tune does not begin anew.
   public func markDone() throws { try settings.database.value.store?.setNote("done " + searchKey, "") }
 

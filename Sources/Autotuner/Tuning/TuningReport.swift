@@ -18,7 +18,8 @@ public struct TuningReport {
     let note = others == 0 ? "" : "<p>\(others) more tasks take so little time that none was spent on them.</p>"
     let head = String(
       format: "%.2f ms by defaults, %.2f ms tuned, in the kernels' own time", time.usual / 1e6, time.tuned / 1e6)
-    let peaks = String(format: "%.0f Gop/s and %.1f GB/s at most", roofline.operations, roofline.bytes)
+    let peaks = String(
+      format: "%.0f Gop/s in fp32 and %.1f GB/s of memory at most", roofline.operations, roofline.memoryRate)
     html = """
       <!doctype html><html lang="en"><meta charset="utf-8"><title>Tuning \(Self.escaped(title))</title>
       <style>\(Self.style)</style>
@@ -29,7 +30,7 @@ public struct TuningReport {
       \(rows.joined(separator: "\n"))
       </table>\(note)
       <p><small>Ratio: tuned over default, median of paired rounds, with its 99 % interval. The roofline is that of the direct
-      sum: Winograd's convolutions may pass it.</small></p></html>
+      sum, in the operands' types, of data that stay in the cache that holds them: Winograd's convolutions may pass it.</small></p></html>
       """
   }
 
@@ -62,7 +63,7 @@ public struct TuningReport {
       "\(escaped(share.label))<br><small>\(escaped(tuner.task.workload.summary))<br>\(escaped(knobs ?? "the default"))</small>",
       "\(share.calls)", String(format: "%.1f", usual / 1000), String(format: "%.1f", usual * tuner.bestRatio / 1000),
       interval ?? "1", usual > 0 ? String(format: "%.1f", tuner.work.operations / usual / tuner.bestRatio) : "",
-      usual > 0 ? String(format: "%.0f %%", 100 * roofline.time(tuner.work) / usual / tuner.bestRatio) : "",
+      tuner.share(of: roofline).map { String(format: "%.0f %%", 100 * $0) } ?? "",
       curve(tuner.trials), "\(tuner.trials.count)", failures,
     ]
     return "<tr>" + cells.map { "<td>\($0)</td>" }.joined() + "</tr>"

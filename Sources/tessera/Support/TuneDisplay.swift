@@ -116,9 +116,10 @@ final class TuneDisplay: @unchecked Sendable {
     } else {
       parts.append("stays")
     }
-    if let roofline {
-      parts.append(
-        String(format: "at %.0f %% of the roofline", 100 * roofline.time(tuner.work) / usual / tuner.bestRatio))
+    if let share = roofline.flatMap({ tuner.share(of: $0) }) {
+      // Winograd's algorithm multiplies less often, and may pass it.
+      let isConvolution = if case .convolution = tuner.task.workload { true } else { false }
+      parts.append(String(format: "at %.0f %% of the \(isConvolution ? "direct sum's " : "")roofline", 100 * share))
     }
     parts.append("(\(tuner.trials.count) trials\(failures > 0 ? ", \(failures) failed" : ""))")
     return parts.joined(separator: " ")
