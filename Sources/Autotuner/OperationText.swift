@@ -18,10 +18,13 @@ public struct OperationText {
       throw Failure(
         .usage, "no operation '\(words.first ?? "")'; there are \(list), as in '\(Kind.matmul.example)'")
     }
-    let spelled = ["bf16": "bfloat16", "f16": "float16", "f32": "float32"]
-    guard words.count > 1,
-      let element = ElementType(rawValue: words[1]) ?? ElementType(rawValue: spelled[words[1]] ?? "")
-    else { throw kind.failure("expected an element type after it, as in '\(kind.example)'") }
+    guard words.count > 1, !words[1].contains("=") else {
+      throw kind.failure("expected an element type after it, as in '\(kind.example)'")
+    }
+    guard let element = ElementType(rawValue: words[1]) else {
+      let list = ElementType.allCases.map(\.rawValue).joined(separator: ", ")
+      throw kind.failure("no element type '\(words[1])'; there are \(list)")
+    }
     let reader = try Reader(kind, words.dropFirst(2))
     workload =
       switch kind {
@@ -100,11 +103,11 @@ public struct OperationText {
       return value
     }
 
-    /// Refuses tensors of more than 2³² elements: before anything is reckoned with the product of such sizes.
+    /// Refuses tensors of more than 2³⁰ elements: before anything is reckoned with the product of such sizes.
     func check(_ tensors: [Int]...) throws(Failure) {
-      for sizes in tensors where sizes.reduce(1.0, { $0 * Double($1) }) > 0x1p32 {
+      for sizes in tensors where sizes.reduce(1.0, { $0 * Double($1) }) > 0x1p30 {
         let list = sizes.map(String.init).joined(separator: " × ")
-        throw kind.failure("a tensor of \(list) elements is too large: at most 2³²")
+        throw kind.failure("a tensor of \(list) elements is too large: at most 2³⁰")
       }
     }
 

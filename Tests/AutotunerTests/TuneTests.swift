@@ -152,7 +152,7 @@ import TuningDB
   ]) func hugeOperationsAreRefused(_ text: String) throws {
     let failure = try #require(throws: Failure.self) { try OperationText(parsing: text) }
     #expect(failure.kind == .usage)
-    #expect(failure.message.hasSuffix("too large: at most 2³²"))
+    #expect(failure.message.hasSuffix("too large: at most 2³⁰"))
   }
 
   /// What is missing is named, all of it at once, beside an operation that is whole.
@@ -160,6 +160,10 @@ import TuningDB
     ("", "no operation ''; there are matmul, nbits, conv, attention, as in 'matmul f32 m=4096 n=320 k=320'"),
     ("conv", "conv: expected an element type after it, as in 'conv f32 c=320 h=64 w=64 o=320 k=3'"),
     ("conv c=3 h=8 w=8 o=4", "conv: expected an element type after it, as in 'conv f32 c=320 h=64 w=64 o=320 k=3'"),
+    (
+      "attention int8 h=8",
+      "attention: no element type 'int8'; there are f64, f32, f16, bf16, i64, i32, i16, i8, u64, u32, u16, u8, bool"
+    ),
     ("conv f32 c=3 w=8 o=4", "conv: h= is missing, as in 'conv f32 c=320 h=64 w=64 o=320 k=3'"),
     ("conv f32 k=3", "conv: c=, h=, w=, o= are missing, as in 'conv f32 c=320 h=64 w=64 o=320 k=3'"),
     ("nbits f32 m=1 n=8 k=32", "nbits: bits= is missing, as in 'nbits f32 m=1 n=6144 k=2048 bits=4 group=32'"),

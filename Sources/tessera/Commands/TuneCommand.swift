@@ -130,6 +130,7 @@ struct TuneCommand: ParsableCommand {
         ModelTuner.Share(tuner: $0, calls: task.calls, label: task.label)
       }
     }
+    if let op = call.op, shares.isEmpty { throw Failure(.usage, place: op, "no kernel takes these element types") }
     let tuner = ModelTuner(shares, budget: try Budget(parsing: call.budget), settings: settings)
     tuner.onStep = { display.step(tuner, $0, $1) }
     try tuner.run()
