@@ -14,14 +14,12 @@ struct FlashAttention: KernelTemplate {
     guard case .attention(let w) = workload, w.q.element.isFloat, w.q.shape[3].constant != nil,
       w.v.shape[3].constant != nil
     else { return nil }
-    let tiles = FlashAttention.tiles(w, on: machine)
     return KnobSpace([
-      ("rows", Set(tiles.map(\.rows)).sorted()), ("columns", Set(tiles.map(\.columns)).sorted()),
       ("queryBlocks", Array(1...16) + [20, 24, 32]), ("keyPanels", [1, 2, 4, 8, 16, 32, 64]),
       ("together", [1, 2, 3, 4, 6]),
       ("unroll", [1, 2, 4, 8]),
       ("headTasks", Self.headFits(w, in: machine.cacheBytes[1]) ? [0, 1] : [0]),
-    ]) { knobs in tiles.contains(RegisterTile(rows: knobs["rows"], columns: knobs["columns"])) }
+    ]).choosing(of: FlashAttention.tiles(w, on: machine), as: ("rows", "columns"))
   }
 
   private static func tiles(_ w: AttentionWorkload, on machine: Machine) -> [RegisterTile] {

@@ -18,14 +18,12 @@ struct ImplicitGEMM: KernelTemplate {
     guard (1...3).contains(w.strides.count), w.x.shape.last!.constant != nil, w.w.shape.last!.constant != nil else {
       return nil
     }
-    let tiles = RegisterTile.choices(on: machine)
     return KnobSpace([
-      ("mr", Set(tiles.map(\.rows)).sorted()), ("nr", Set(tiles.map(\.columns)).sorted()),
       ("tileH", [1, 2, 3, 4, 6, 7, 8, 12, 14, 16, 24, 28, 32]),
       ("tileW", [1, 6, 7, 8, 12, 14, 16, 24, 28, 32, 48, 56, 64, 96, 128]),
       ("nc", [1, 2, 3, 4, 6, 8, 12, 16, 32, 64]), ("unroll", [1, 2, 4, 8]),
       ("prefetch", PanelPrefetch.choices),
-    ]) { knobs in tiles.contains(RegisterTile(rows: knobs["mr"], columns: knobs["nr"])) }
+    ]).choosing(of: RegisterTile.choices(on: machine))
   }
 
   /// `nc` counts register tiles.

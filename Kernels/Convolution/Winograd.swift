@@ -31,14 +31,11 @@ struct Winograd: KernelTemplate {
       // What lies between the inputs of a tile of a widely dilated window is too much to copy.
       WinogradShape(w, m: w.tileOutputs.last!).patchElements * 4 <= 2 * machine.cacheBytes[1]
     else { return nil }
-    let tiles = RegisterTile.choices(on: machine)
     return KnobSpace([
-      ("m", w.tileOutputs), ("mr", Set(tiles.map(\.rows)).sorted()),
-      ("nr", Set(tiles.map(\.columns)).sorted()),
-      ("tiles", [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24]), ("panels", [1, 2, 3, 4, 6, 8]),
+      ("m", w.tileOutputs), ("tiles", [1, 2, 3, 4, 5, 6, 8, 10, 12, 16, 24]), ("panels", [1, 2, 3, 4, 6, 8]),
       ("nc", [1, 2, 3, 4, 6, 8, 10, 12, 16, 20, 24, 32, 40, 64, 80]), ("unroll", [1, 2, 4, 8]),
       ("prefetch", PanelPrefetch.choices),
-    ]) { knobs in tiles.contains(RegisterTile(rows: knobs["mr"], columns: knobs["nr"])) }
+    ]).choosing(of: RegisterTile.choices(on: machine))
   }
 
   /// Of F(2, 3) and F(4, 3) the one with the lower estimate.

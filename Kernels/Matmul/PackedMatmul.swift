@@ -15,9 +15,7 @@ struct PackedMatmul: KernelTemplate {
 
   func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
     guard case .matmul(let w) = workload, w.isPackable else { return nil }
-    let tiles = RegisterTile.choices(on: machine)
     return KnobSpace([
-      ("mr", Set(tiles.map(\.rows)).sorted()), ("nr", Set(tiles.map(\.columns)).sorted()),
       ("mc", [1, 2, 4, 8, 12, 16, 20, 24, 32, 48, 64]), ("nc", [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64]),
       ("kc", [128, 192, 256, 320, 384, 512, 768, 1024, 1 << 30]),
       ("packA", w.aIsConstant ? [0] : w.a.element == .float32 ? [0, 1] : [1]),
@@ -26,7 +24,7 @@ struct PackedMatmul: KernelTemplate {
       ("columnsInner", w.bIsConstant ? [0] : [0, 1]),
       ("packB", w.bIsConstant || w.b.strides[2] != 1 ? [1] : [0, 1]),
       ("skinnyPanels", [1, 2, 3, 4, 6, 8]), ("skinnyUnroll", [1, 2, 4, 8]),
-    ]) { knobs in tiles.contains(RegisterTile(rows: knobs["mr"], columns: knobs["nr"])) }
+    ]).choosing(of: RegisterTile.choices(on: machine))
   }
 
   /// `mc` and `nc` count register tiles.

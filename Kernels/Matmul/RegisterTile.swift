@@ -145,3 +145,16 @@ extension Epilogue {
     }
   }
 }
+
+extension KnobSpace {
+  /// These knobs and a register tile.
+  /// - Parameter names: of the knobs that are its rows and columns.
+  func choosing(of tiles: [RegisterTile], as names: (rows: String, columns: String) = ("mr", "nr")) -> KnobSpace {
+    let sizes = [
+      (names.rows, Set(tiles.map(\.rows)).sorted()), (names.columns, Set(tiles.map(\.columns)).sorted()),
+    ]
+    return KnobSpace(sizes + choices) { [isLegal] knobs in
+      isLegal(knobs) && tiles.contains(RegisterTile(rows: knobs[names.rows], columns: knobs[names.columns]))
+    }
+  }
+}

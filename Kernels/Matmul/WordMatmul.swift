@@ -23,14 +23,12 @@ struct WordMatmul: KernelTemplate {
 
   func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
     guard case .matmul(let w) = workload, w.parts(on: machine) != nil else { return nil }
-    let tiles = RegisterTile.choices(on: machine)
     return KnobSpace([
-      ("mr", Set(tiles.map(\.rows)).sorted()), ("nr", Set(tiles.map(\.columns)).sorted()),
       ("mc", [1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64]), ("nc", [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64]),
       ("packA", w.readsWords(on: machine) ? [0, 1] : [1]), ("unroll", [1, 2, 4, 8]),
       ("bytes", w.bIsConstant && w.b.element.byteCount == 1 ? [1, 2] : [2]),
       ("skinnyPanels", [1, 2, 3, 4, 6, 8]), ("skinnyUnroll", [1, 2, 4, 8]),
-    ]) { knobs in tiles.contains(RegisterTile(rows: knobs["mr"], columns: knobs["nr"])) }
+    ]).choosing(of: RegisterTile.choices(on: machine))
   }
 
   /// `mc` and `nc` count register tiles, `bytes` those of a number in b's panels. Where sums are instructions of their own nothing
