@@ -35,27 +35,27 @@ extension Graph: CustomStringConvertible {
   }
 
   func text(_ style: ConstantStyle, indent: String) -> String {
-    var lines = ["graph \(quoted(name)) {"]
+    var lines = ["graph \(QuotedText.quoting(name)) {"]
     for (i, value) in values.enumerated() {
-      let label = value.name.map { " \(quoted($0))" } ?? ""
+      let label = value.name.map { " \(QuotedText.quoting($0))" } ?? ""
       switch value.definition {
       case .input: lines.append("%\(i) = input\(label): \(value.type)")
       case .constant(let tensor): lines.append("%\(i)\(label) = constant: \(value.type) \(tensor.elementText(style))")
       case .result(let id, let index): if index == 0 { lines.append(text(of: nodes[id.index], style, indent: indent)) }
       }
     }
-    for output in outputs { lines.append("output \(quoted(output.name)) = %\(output.value.index)") }
+    for output in outputs { lines.append("output \(QuotedText.quoting(output.name)) = %\(output.value.index)") }
     return lines.joined(separator: "\n\(indent)  ") + "\n\(indent)}"
   }
 
   private func text(of node: Node, _ style: ConstantStyle, indent: String) -> String {
-    let results = node.results.map { "%\($0.index)" + (self[$0].name.map { " \(quoted($0))" } ?? "") }
+    let results = node.results.map { "%\($0.index)" + (self[$0].name.map { " \(QuotedText.quoting($0))" } ?? "") }
     let operands = node.operands.map { $0.map { "%\($0.index)" } ?? "_" }
     let attributes = node.op.attributes.map { "\($0.name)=\($0.value.text(style, indent: indent + "  "))" }
     var text = "\(results.joined(separator: ", ")) = \(node.op.mnemonic)(\(operands.joined(separator: ", ")))"
     if !attributes.isEmpty { text += " [\(attributes.joined(separator: ", "))]" }
     text += ": " + node.results.map { type($0).description }.joined(separator: ", ")
-    if let origin = node.origin { text += " @\(quoted(origin))" }
+    if let origin = node.origin { text += " @\(QuotedText.quoting(origin))" }
     return text
   }
 }
@@ -67,8 +67,8 @@ extension Attribute {
     case .float(let x): "\(x)"
     case .bool(let x): "\(x)"
     case .word(let x): ".\(x)"
-    case .string(let x): quoted(x)
-    case .strings(let x): "[\(x.map(quoted).joined(separator: ", "))]"
+    case .string(let x): QuotedText.quoting(x)
+    case .strings(let x): "[\(x.map(QuotedText.quoting).joined(separator: ", "))]"
     case .integers(let x): "\(x)"
     case .floats(let x): "f\(x)"
     case .dims(let x): "<\(x.map(\.description).joined(separator: ", "))>"
@@ -125,20 +125,4 @@ extension HostTensor {
     let text = String(hash, radix: 16)
     return String(repeating: "0", count: 16 - text.count) + text
   }
-}
-
-/// In double quotes, with `\"`, `\\`, `\n`, `\r` and `\t` escaped.
-func quoted(_ text: String) -> String {
-  var result = "\""
-  for scalar in text.unicodeScalars {
-    switch scalar {
-    case "\"": result += "\\\""
-    case "\\": result += "\\\\"
-    case "\n": result += "\\n"
-    case "\r": result += "\\r"
-    case "\t": result += "\\t"
-    default: result.unicodeScalars.append(scalar)
-    }
-  }
-  return result + "\""
 }

@@ -70,25 +70,8 @@ struct Scanner {
 
   mutating func string() throws -> String {
     try require("\"")
-    var bytes: [UInt8] = []
-    while position < text.count, text[position] != UInt8(ascii: "\"") {
-      var byte = text[position]
-      position += 1
-      if byte == UInt8(ascii: "\\") {
-        guard position < text.count else { break }
-        switch text[position] {
-        case UInt8(ascii: "n"): byte = 0x0a
-        case UInt8(ascii: "r"): byte = 0x0d
-        case UInt8(ascii: "t"): byte = 0x09
-        default: byte = text[position]
-        }
-        position += 1
-      }
-      bytes.append(byte)
-    }
-    guard position < text.count else { throw Failure.badData("a string is not closed") }
-    position += 1
-    return String(decoding: bytes, as: UTF8.self)
+    guard let string = QuotedText.read(text, from: &position) else { throw Failure.badData("a string is not closed") }
+    return string
   }
 
   /// The text up to one of `ends` outside of parentheses and single quotes.

@@ -8,16 +8,21 @@ let layoutRules: [Rule] = [
     guard op.layout == .channelsFirst else { return nil }
     var last = op
     last.layout = .channelsLast
-    let rank = g.type(x[0]).rank
-    let image = try g.build(Transpose.toChannelsLast(rank: rank), x[0])
-    return try g.build(Transpose.toChannelsFirst(rank: rank), try g.build(last, image, x[1]))
+    return try g.turned(last, x)
   },
   Rule("the same for a transposed convolution", on: ConvolveTransposed.self) { g, op, x in
     guard op.layout == .channelsFirst else { return nil }
     var last = op
     last.layout = .channelsLast
-    let rank = g.type(x[0]).rank
-    let image = try g.build(Transpose.toChannelsLast(rank: rank), x[0])
-    return try g.build(Transpose.toChannelsFirst(rank: rank), try g.build(last, image, x[1]))
+    return try g.turned(last, x)
   },
 ]
+
+extension GraphRewriter {
+  /// `op`, whose channels are last, of an image whose channels are first, as its result's then are.
+  fileprivate mutating func turned(_ op: any Op, _ x: [ValueID]) throws -> ValueID {
+    let rank = type(x[0]).rank
+    let image = try build(Transpose.toChannelsLast(rank: rank), x[0])
+    return try build(Transpose.toChannelsFirst(rank: rank), try build(op, image, x[1]))
+  }
+}

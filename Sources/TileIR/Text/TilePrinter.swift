@@ -65,10 +65,10 @@ struct TilePrinter {
   }
 
   mutating func printProgram() {
-    line("program \(quoted(program.name)) {")
+    line("program \(QuotedText.quoting(program.name)) {")
     depth += 1
     for (i, parameter) in program.parameters.enumerated() {
-      line("%\(i) = \(parameter.role.rawValue) \(quoted(parameter.name)): \(program.types[i])")
+      line("%\(i) = \(parameter.role.rawValue) \(QuotedText.quoting(parameter.name)): \(program.types[i])")
     }
     printBlock(program.body)
     depth -= 1
@@ -181,18 +181,5 @@ struct TilePrinter {
   private func list(_ values: [TileValue]) -> String { values.map(name).joined(separator: ", ") }
   private func typeText(_ value: TileValue) -> String {
     program.types.indices.contains(value.index) ? "\(program[value])" : "?"
-  }
-
-  private func quoted(_ name: String) -> String {
-    var quoted = "\""
-    for scalar in name.unicodeScalars {
-      switch scalar {
-      case "\"": quoted += "\\\""
-      case "\\": quoted += "\\\\"
-      case "\n": quoted += "\\n"
-      default: quoted.unicodeScalars.append(scalar)
-      }
-    }
-    return quoted + "\""
   }
 }

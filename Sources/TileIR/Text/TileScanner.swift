@@ -105,18 +105,8 @@ struct TileScanner {
 
   mutating func string() throws -> String {
     try expect("\"")
-    var bytes: [UInt8] = []
-    while position < text.count, text[position] != UInt8(ascii: "\"") {
-      if text[position] == UInt8(ascii: "\\"), position + 1 < text.count {
-        position += 1
-        bytes.append(text[position] == UInt8(ascii: "n") ? UInt8(ascii: "\n") : text[position])
-      } else {
-        bytes.append(text[position])
-      }
-      position += 1
-    }
-    try expect("\"")
-    return String(decoding: bytes, as: UTF8.self)
+    guard let string = QuotedText.read(text, from: &position) else { throw failure("a string is not closed") }
+    return string
   }
 
   /// A size, up to a comma, colon, semicolon or bracket that is not within parentheses or quotes.
