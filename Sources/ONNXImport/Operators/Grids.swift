@@ -41,32 +41,45 @@ extension NodeImport {
     let count = (0..<space).reduce(1) { product, _ in product * sampling.taps.count }
     let outer = Array(shape(grid).dropLast())
     let points = [outer[0], 1, outer.dropFirst().product]
-    // Of shape [N, taps, points].
-    var (index, weight): (ValueID?, ValueID?) = (nil, nil)
     let places = Array(shape(x)[2...])
     let indexType: ElementType = places.product.constant.map { $0 <= Int(Int32.max) } ?? false ? .int32 : .int64
+    // Per dimension: coordinates of shape [N, 1, points], sizes, and the taps' offsets of shape [taps, 1].
+    var (coordinates, lengths, offsets): ([ValueID], [ValueID], [ValueID]) = ([], [], [])
     for d in 0..<space {
       let size = try sizeValue(places[d], element(x))
       // The innermost dimension's coordinate comes first.
       let part = try slice(grid, axis: space + 1, start: Dim(space - 1 - d), size: 1)
-      var place = try denormalised(cast(reshape(part, points), element(x)), size, align)
-      if sampling != .cubic { place = try moved(place, size, padding, align) }
+      let place = try denormalised(cast(reshape(part, points), element(x)), size, align)
+      coordinates.append(
+        try sampling == .cubic ? place : map(place, size) { e, x in e.moved(x[0], x[1], padding, align) })
+      lengths.append(size)
       let stride = (d + 1..<space).reduce(1) { product, _ in product * sampling.taps.count }
-      let offsets = (0..<count).map { Double(sampling.taps[$0 / stride % sampling.taps.count]) }
-      let base = try unary(sampling == .nearest ? .round : .floor, place)
-      var position = try binary(.add, base, constant(HostTensor(element(x), [count, 1], .floats(offsets))))
-      var factors = sampling == .nearest ? [] : [try share(of: position, at: place, sampling)]
-      if padding == .zeros {
-        factors.append(try inside(position, size))
-      } else {
-        position = try moved(position, size, padding, align)
-      }
-      let own = try clamped(position, size, to: indexType)
-      index = try index.map { try binary(.add, binary(.multiply, $0, sizeValue(places[d], indexType)), own) } ?? own
-      for factor in factors { weight = try weight.map { try binary(.multiply, $0, factor) } ?? factor }
+      let taps = (0..<count).map { Double(sampling.taps[$0 / stride % sampling.taps.count]) }
+      offsets.append(constant(HostTensor(element(x), [count, 1], .floats(taps))))
     }
-    guard let index else { throw Failure.badData("a grid without dimensions") }
-    let weights = try weight ?? broadcast(constant(1, element(x)), shape(index))
+    // Both of shape [N, taps, points], each in one pass over the coordinates: to find an element's position twice takes less than to
+    // store it.
+    let index = try map(coordinates + lengths + offsets + places.map { try sizeValue($0, indexType) }) { e, x in
+      var index: Expression.Operand?
+      for d in 0..<space {
+        let size = x[space + d]
+        let position = e.position(at: x[d], x[2 * space + d], sampling)
+        let inside = padding == .zeros ? position : e.moved(position, size, padding, align)
+        let own = e.cast(e.clamped(inside, size), indexType)
+        index = index.map { e.binary(.add, e.binary(.multiply, $0, x[3 * space + d]), own) } ?? own
+      }
+      return index!
+    }
+    let weights = try map(coordinates + lengths + offsets) { e, x in
+      var factors: [Expression.Operand] = []
+      for d in 0..<space {
+        let position = e.position(at: x[d], x[2 * space + d], sampling)
+        if sampling != .nearest { factors.append(e.share(of: position, at: x[d], sampling)) }
+        if padding == .zeros { factors.append(e.inside(position, x[space + d])) }
+      }
+      guard let first = factors.first else { return e.constant(1, e.types[x[0]]) }
+      return factors.dropFirst().reduce(first) { e.binary(.multiply, $0, $1) }
+    }
     let flat = try reshape(x, [shape(x)[0], shape(x)[1], places.product])
     return try reshape(add(GatherSum(), flat, index, weights), [outer[0], shape(x)[1]] + outer.dropFirst())
   }
@@ -95,73 +108,6 @@ extension NodeImport {
       return align
         ? e.binary(.multiply, e.binary(.multiply, shifted, half), e.binary(.subtract, x[1], one))
         : e.binary(.multiply, e.binary(.subtract, e.binary(.multiply, shifted, x[1]), one), half)
-    }
-  }
-
-  /// A coordinate brought inside as the padding says; zeros leave it alone.
-  private func moved(_ x: ValueID, _ size: ValueID, _ padding: GridPadding, _ align: Bool) throws -> ValueID {
-    switch padding {
-    case .zeros: return x
-    case .border:
-      return try map(x, size) { e, x in
-        let type = e.types[x[0]]
-        let last = e.binary(.subtract, x[1], e.constant(1, type))
-        return e.binary(.maximum, e.binary(.minimum, x[0], last), e.constant(0, type))
-      }
-    case .reflection:
-      // A triangle wave between the outermost centres, or edges.
-      return try map(x, size) { e, x in
-        let type = e.types[x[0]]
-        let (zero, one) = (e.constant(0, type), e.constant(1, type))
-        let low = e.constant(align ? 0 : -0.5, type)
-        let last = e.binary(.subtract, x[1], one)
-        let span = align ? last : x[1]
-        let distance = e.unary(.abs, e.binary(.subtract, x[0], low))
-        let period = e.binary(.maximum, e.binary(.multiply, span, e.constant(2, type)), one)
-        let phase = e.binary(.modulo, distance, period)
-        let folded = e.binary(.minimum, phase, e.binary(.subtract, period, phase))
-        let place = e.binary(.add, folded, low)
-        return e.binary(.maximum, e.binary(.minimum, place, last), zero)
-      }
-    }
-  }
-
-  /// What the element at a position weighs for a place.
-  private func share(of position: ValueID, at place: ValueID, _ sampling: GridSampling) throws -> ValueID {
-    try map(position, place) { e, x in
-      let type = e.types[x[0]]
-      let one = e.constant(1, type)
-      let d = e.unary(.abs, e.binary(.subtract, x[0], x[1]))
-      guard sampling == .cubic else { return e.binary(.subtract, one, d) }
-      // Keys' cubic with a = −0.75.
-      let a = -0.75
-      func polynomial(_ coefficients: [Double]) -> Expression.Operand {
-        coefficients.dropFirst().reduce(e.constant(coefficients[0], type)) { sum, c in
-          e.binary(.add, e.binary(.multiply, sum, d), e.constant(c, type))
-        }
-      }
-      let near = polynomial([a + 2, -(a + 3), 0, 1])
-      let far = polynomial([a, -5 * a, 8 * a, -4 * a])
-      return e.select(e.binary(.lessEqual, d, one), near, far)
-    }
-  }
-
-  /// 1 within the dimension, 0 outside.
-  private func inside(_ position: ValueID, _ size: ValueID) throws -> ValueID {
-    try map(position, size) { e, x in
-      let type = e.types[x[0]]
-      let isInside = e.binary(
-        .and, e.binary(.greaterEqual, x[0], e.constant(0, type)), e.binary(.less, x[0], x[1]))
-      return e.cast(isInside, type)
-    }
-  }
-
-  /// The nearest index within the dimension.
-  private func clamped(_ position: ValueID, _ size: ValueID, to index: ElementType) throws -> ValueID {
-    try map(position, size) { e, x in
-      let type = e.types[x[0]]
-      let last = e.binary(.subtract, x[1], e.constant(1, type))
-      return e.cast(e.binary(.maximum, e.binary(.minimum, x[0], last), e.constant(0, type)), index)
     }
   }
 
@@ -197,5 +143,65 @@ extension NodeImport {
     let base = try addAll(Concat(axis: 1), columns)[0]
     let grid = try add(MatMul(transposeRight: true), unsqueeze(base, [0]), theta)
     return try reshape(grid, [shape(theta)[0]] + target + [Dim(space)])
+  }
+}
+
+/// What is made of a coordinate, in a place's dimension of some size.
+extension Expression {
+  /// Where a tap of the place stands, so far from the element that the coordinate is rounded to.
+  fileprivate mutating func position(at place: Operand, _ offset: Operand, _ sampling: GridSampling) -> Operand {
+    binary(.add, unary(sampling == .nearest ? .round : .floor, place), offset)
+  }
+
+  /// A coordinate brought inside as the padding says; zeros leave it alone.
+  fileprivate mutating func moved(_ x: Operand, _ size: Operand, _ padding: GridPadding, _ align: Bool) -> Operand {
+    switch padding {
+    case .zeros: return x
+    case .border: return clamped(x, size)
+    case .reflection:
+      // A triangle wave between the outermost centres, or edges.
+      let type = types[x]
+      let one = constant(1, type)
+      let low = constant(align ? 0 : -0.5, type)
+      let span = align ? binary(.subtract, size, one) : size
+      let distance = unary(.abs, binary(.subtract, x, low))
+      let period = binary(.maximum, binary(.multiply, span, constant(2, type)), one)
+      let phase = binary(.modulo, distance, period)
+      let folded = binary(.minimum, phase, binary(.subtract, period, phase))
+      return clamped(binary(.add, folded, low), size)
+    }
+  }
+
+  /// What the element at a position weighs for a place.
+  fileprivate mutating func share(of position: Operand, at place: Operand, _ sampling: GridSampling) -> Operand {
+    let type = types[position]
+    let one = constant(1, type)
+    let d = unary(.abs, binary(.subtract, position, place))
+    guard sampling == .cubic else { return binary(.subtract, one, d) }
+    // Keys' cubic with a = −0.75.
+    let a = -0.75
+    func polynomial(_ e: inout Expression, _ coefficients: [Double]) -> Operand {
+      coefficients.dropFirst().reduce(e.constant(coefficients[0], type)) { sum, c in
+        e.binary(.add, e.binary(.multiply, sum, d), e.constant(c, type))
+      }
+    }
+    let near = polynomial(&self, [a + 2, -(a + 3), 0, 1])
+    let far = polynomial(&self, [a, -5 * a, 8 * a, -4 * a])
+    return select(binary(.lessEqual, d, one), near, far)
+  }
+
+  /// 1 within the dimension, 0 outside.
+  fileprivate mutating func inside(_ position: Operand, _ size: Operand) -> Operand {
+    let type = types[position]
+    let isInside = binary(
+      .and, binary(.greaterEqual, position, constant(0, type)), binary(.less, position, size))
+    return cast(isInside, type)
+  }
+
+  /// The nearest coordinate within the dimension.
+  fileprivate mutating func clamped(_ x: Operand, _ size: Operand) -> Operand {
+    let type = types[x]
+    let last = binary(.subtract, size, constant(1, type))
+    return binary(.maximum, binary(.minimum, x, last), constant(0, type))
   }
 }
