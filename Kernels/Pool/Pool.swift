@@ -56,11 +56,16 @@ struct PoolProgram {
     // The dimensions that tasks are made of: all but the one that vectors run along.
     let outer = alongChannels ? Array(0...rank) : [0, channels] + Array(1..<rank)
     let inner = alongChannels ? channels : rank
-    let work = LoopWork.operations(shape[inner].estimate * w.window.reduce(1, *))
-    b.parallel(outer.map { b.size(shape[$0]) }, work: work) { indices in
+    let together = alongChannels ? nil : rowsTogether
+    var extents = outer.map { b.size(shape[$0]) }
+    if let together { extents[extents.count - 1] = extents.last!.ceilDivided(by: together) }
+    let work = LoopWork.operations(max(1, shape[inner].estimate * w.window.reduce(1, *)) * (together ?? 1))
+    b.parallel(extents, work: work) { indices in
       var place = [Tile](repeating: zero, count: rank + 2)
       for (dimension, index) in zip(outer, indices) { place[dimension] = index }
-      if alongChannels { channelStrips(place) } else { rows(place) }
+      guard let together else { return alongChannels ? channelStrips(place) : rows(place) }
+      place[rank - 1] = place[rank - 1] * together
+      rows(place, together, end: (place[rank - 1] + together).minimum(b.size(shape[rank - 1])))
     }
     return b.finish()
   }

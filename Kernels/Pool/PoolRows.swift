@@ -3,21 +3,43 @@ import TileIR
 
 // Windows along the last space dimension, whose places are neighbours in memory: taps of all other dimensions are joined first,
 // column by column into a row in local memory, then the row's neighbours. For 3 × 3 that is 3 + 3 joins in place of 9, and the row
-// has room on both sides for what stands outside of x, so that no result is at an edge.
+// has room on both sides for what stands outside of x, so that no result is at an edge. Several short rows are filled before their
+// windows are joined: a load across two stores waits until both have reached the cache.
 
 extension PoolProgram {
   private var last: Int { rank - 1 }
+
+  /// How many short rows, neighbours along the dimension before the last one, a task takes; nil: rows are not known to be short.
+  var rowsTogether: Int? {
+    guard rank >= 2, let length = w.output.shape[rank].constant, (1...256).contains(length),
+      let count = w.output.shape[last].constant, count > 1
+    else { return nil }
+    // About 1024 results, of no more room than a cache holds: long steps make it many times as much.
+    let together = min(count, 1024 / length, 8192 / extent(of: length).width)
+    return together > 1 ? together : nil
+  }
+
+  /// The results of short rows from `place` on, at most `count` and before row `end`.
+  func rows(_ place: [Tile], _ count: Int, end: Tile) {
+    let length = w.output.shape[rank]
+    let first = place[last]
+    let room = windowRow(length.constant!, rows: count)
+    func forEach(_ body: (WindowRow, [Tile]) -> Void) {
+      b.loop(from: first, to: end) { number in
+        var (row, place) = (room, place)
+        (row.number, place[last]) = (number - first, number)
+        body(row, place)
+      }
+    }
+    forEach { fill($0, $1, zero) }
+    forEach { windows($0, $1, zero, b.span(length)) }
+  }
 
   /// The results at `place` along the last space dimension, of a long row some at a time.
   func rows(_ place: [Tile]) {
     let length = w.output.shape[rank]
     let block = min(1024, length.constant ?? 1024)
-    let results = (block + lanes - 1) / lanes * lanes
-    let reached = (results - 1) * w.strides[last] + (w.window[last] - 1) * w.dilations[last] + 1 - w.padsBefore[last]
-    let before = (w.padsBefore[last] + lanes - 1) / lanes * lanes
-    let row = WindowRow(
-      before: before, reached: reached,
-      buffer: b.allocate(BufferType(element, [Dim(before + reached + lanes)], space: .local)))
+    let row = windowRow(block)
     func part(_ start: Tile, _ span: Span) {
       fill(row, place, start)
       windows(row, place, start, span)
@@ -27,6 +49,21 @@ extension PoolProgram {
     b.loop(to: size, step: block) { part($0, Span($0, ($0 + block).minimum(size), length: nil)) }
   }
 
+  /// What a row in local memory holds for so many results, as `WindowRow` says.
+  private func extent(of count: Int) -> (before: Int, reached: Int, width: Int) {
+    let results = (count + lanes - 1) / lanes * lanes
+    let reached = (results - 1) * w.strides[last] + (w.window[last] - 1) * w.dilations[last] + 1 - w.padsBefore[last]
+    let before = (w.padsBefore[last] + lanes - 1) / lanes * lanes
+    return (before, reached, before + reached + lanes)
+  }
+
+  /// - Parameter rows: nil for one.
+  private func windowRow(_ count: Int, rows: Int? = nil) -> WindowRow {
+    let (before, reached, width) = extent(of: count)
+    let shape = (rows.map { [Dim($0)] } ?? []) + [Dim(width)]
+    return WindowRow(before: before, reached: reached, buffer: b.allocate(BufferType(element, shape, space: .local)))
+  }
+
   /// A row in local memory, with a vector's room at its end.
   private struct WindowRow {
     /// Places before the one at which the first result's position in x stands: whole vectors, as much as the padding.
@@ -34,6 +71,10 @@ extension PoolProgram {
     /// Places from there on that windows reach.
     let reached: Int
     let buffer: TileBuffer
+    /// Which of several rows it is; nil: there is one.
+    var number: Tile?
+
+    func place(_ index: TileBuffer.Index) -> [TileBuffer.Index] { (number.map { [.at($0)] } ?? []) + [index] }
   }
 
   /// Joins all dimensions but the last. The first of the results is at `start`.
@@ -46,7 +87,7 @@ extension PoolProgram {
     /// From one place to another, and past it to the end of a vector.
     func fillWithNothing(from: Tile, to: Tile) {
       b.loop(from: from + row.before, to: to + row.before, step: lanes) {
-        row.buffer.store(b.constant(.identity(of: function, element), element, [lanes]), [.span($0, 0)])
+        row.buffer.store(b.constant(.identity(of: function, element), element, [lanes]), row.place(.span($0, 0)))
       }
     }
     fillWithNothing(from: b.index(-row.before), to: begin)
@@ -64,7 +105,7 @@ extension PoolProgram {
           limits: [strip.limit]
         ).cast(element)
       }
-      row.buffer.store(joined, [.span(strip.start - origin + row.before, 0)], limits: [strip.limit])
+      row.buffer.store(joined, row.place(.span(strip.start - origin + row.before, 0)), limits: [strip.limit])
     }
   }
 
@@ -75,7 +116,7 @@ extension PoolProgram {
     func results(_ from: Tile, limit: Tile?) {
       let first = (from - start) * stride + (row.before - w.padsBefore[last])
       func tap(_ number: Int) -> Tile {
-        row.buffer.load([.span(first + number * w.dilations[last], 0, step: stride)], shape: [lanes])
+        row.buffer.load(row.place(.span(first + number * w.dilations[last], 0, step: stride)), shape: [lanes])
       }
       let result = (1..<w.window[last]).reduce(tap(0)) { $0.joined(function, tap($1)) }
       func store(_ result: Tile) {
