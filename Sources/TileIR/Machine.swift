@@ -30,8 +30,8 @@ public struct Machine: Hashable, Sendable, Codable {
   public var lanes: Int { vectorBytes / 4 }
   /// How many vectors hold `count` f32 elements.
   public func vectors(for count: Int) -> Int { (count + lanes - 1) / lanes }
-  /// Bytes from which on a tensor is no longer in the caches when it is read: the cores' shares of level 3 together.
-  public var keptBytes: Int { cacheBytes[2] * (workers ?? 4) }
+  /// Bytes from which on a tensor is no longer in the caches when it is read: the threads' shares of level 3, or those of eight.
+  public var keptBytes: Int { cacheBytes[2] * max(8, workers ?? 8) }
   /// `count`, or as many more as fill the last vector.
   public func wholeVectors(_ count: Int) -> Int { vectors(for: count) * lanes }
 }
