@@ -23,6 +23,7 @@ public let allKernels: [any KernelTemplate] = [
   ReduceAcross(),
   DecodeAttention(),
   FlashAttention(),
+  ColumnAttention(),
   Pool(),
   Gather(), GatherSum(),
   Resize(),

@@ -94,9 +94,11 @@ struct FlashAttention: KernelTemplate {
     guard case .attention(let w) = workload else { preconditionFailure("an attention workload") }
     let (queries, tile) = (w.q.shape[2].estimate, knobs["rows"])
     let rows = w.q.shape[0..<2].product.estimate * ((queries + tile - 1) / tile * tile)
-    let keyElements = w.k.shape[2].estimate * (w.q.shape[3].estimate + w.v.shape[3].estimate)
-    let packed = w.k.shape[0..<2].product.estimate * keyElements
-    return Double(rows * keyElements / machine.lanes) / 1.5 + Double(packed) / 2
+    let depth = w.q.shape[3].estimate + w.v.shape[3].estimate
+    // Of a panel's keys, scores are computed where some are seen; values are weighed by those that are.
+    let seen = (w.seen(by: knobs["columns"]) + w.seen(by: tile)) / 2
+    let packed = w.k.shape[0..<3].product.estimate * depth
+    return Double(rows * seen * depth / machine.lanes) / 1.5 + Double(packed) / 2
   }
 
   func scratch(for workload: Workload, knobs: Knobs, on machine: Machine) -> [TensorType] {

@@ -11,6 +11,8 @@ struct Scores {
   let mask: TileBuffer?
   let element: ElementType
   let (queries, keys): (Tile, Tile)
+  /// Whether keys are the rows of tiles and queries their columns; else it is the other way round.
+  var keysFirst = false
 
   private var isBinary: Bool { mask.map { $0.type.element == .bool } ?? true }
   /// What a score of 1 is here: log₂ e.
@@ -57,12 +59,12 @@ struct Scores {
   func store(
     _ products: Tile, at place: Place, isWhole: Bool?, to buffer: TileBuffer, _ indices: [TileBuffer.Index]
   ) {
-    let columns = products.shape[1]
-    let divides = w.causalOffset == nil && w.k.shape[2].constant.map { $0 % columns == 0 } ?? false
+    let count = products.shape[keysFirst ? 0 : 1]
+    let divides = w.causalOffset == nil && w.k.shape[2].constant.map { $0 % count == 0 } ?? false
     if let isWhole = isWhole ?? (divides ? true : nil) {
       return buffer.store(finished(products, place, isWhole: isWhole), indices)
     }
-    b.when((place.key + columns).lessEqual(seen(by: place.query))) {
+    b.when((place.key + count).lessEqual(seen(by: place.query))) {
       buffer.store(finished(products, place, isWhole: true), indices)
     } otherwise: {
       buffer.store(finished(products, place, isWhole: false), indices)
@@ -92,13 +94,16 @@ struct Scores {
   /// Which scores of a tile are of keys that are there, and that the query may see.
   private func isSeen(_ shape: [Int], _ place: Place) -> Tile {
     // In 32 bits, so that a comparison fills one register and not two.
-    let column = b.iota([shape[1]], dimension: 0).cast(.int32).broadcast(to: shape)
+    func positions(_ dimension: Int) -> Tile {
+      b.iota(dimension == 0 ? [shape[0], 1] : [shape[1]], dimension: 0).cast(.int32)
+    }
+    let key = positions(keysFirst ? 0 : 1).broadcast(to: shape)
     let left = (keys - place.key).cast(.int32)
-    guard let offset = w.causalOffset else { return column.less(left.broadcast(to: shape)) }
+    guard let offset = w.causalOffset else { return key.less(left.broadcast(to: shape)) }
     let first = (place.query + b.size(offset) + 1 - place.key).cast(.int32)
-    let row = b.iota([shape[0], 1], dimension: 0).cast(.int32)
-    let limit = (row + first.broadcast(to: [shape[0], 1])).minimum(left.broadcast(to: [shape[0], 1]))
-    return column.less(limit.broadcast(to: shape))
+    let query = positions(keysFirst ? 1 : 0)
+    let limit = (query + first.broadcast(to: query.shape)).minimum(left.broadcast(to: query.shape))
+    return key.less(limit.broadcast(to: shape))
   }
 
   /// The mask's values for a tile, as few as its strides of 0 leave. Rows past the last query stand at the last one.
@@ -107,7 +112,9 @@ struct Scores {
     let outer: [TileBuffer.Index] = zip([place.batch, place.head], mask.type.strides).map { .at($1 == 0 ? zero : $0) }
     let limit = isWhole ? nil : keys - place.key
     if mask.type.strides[2] == 0 {
-      return mask.load(outer + [.at(zero), .span(place.key, 0)], shape: [shape[1]], limits: [limit])
+      let place = outer + [.at(zero), .span(place.key, 0)]
+      if keysFirst { return mask.load(place, shape: [shape[0], 1], limits: [limit, nil]) }
+      return mask.load(place, shape: [shape[1]], limits: [limit])
     }
     let rows = (b.iota([shape[0]], dimension: 0) + place.query).minimum(queries - 1)
     return mask.load(outer + [.gather(rows, 0), .span(place.key, 1)], shape: shape, limits: [nil, limit])

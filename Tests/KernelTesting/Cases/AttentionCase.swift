@@ -38,7 +38,8 @@ public struct AttentionCase: Sendable {
     let depth = g.edge([8, 16], most: 40)
     return AttentionCase(
       batch: g.pick(1, 1, 2), heads: keyHeads * g.size(1...(decode ? 4 : 2)), keyHeads: keyHeads,
-      queries: decode ? g.size(1...(g.flip() ? 4 : 24)) : g.edge([4, 6], most: 29),
+      queries: decode
+        ? g.size(1...(g.flip() ? 4 : 24)) : g.flip(0.3) ? g.edge([16, 32, 64], most: 130) : g.edge([4, 6], most: 29),
       keys: g.flip(0.15) ? g.edge([64, 128], most: 300) : g.edge([8, 16], most: 67), depth: depth,
       valueDepth: g.flip() ? depth : g.edge([8, 16], most: 40), mask: g.pick(nil, .bool, .float32),
       masksRows: g.flip(), isCausal: g.flip(0.4), softcap: g.flip(0.2) ? 3 : 0, isSymbolic: !decode && g.flip(0.3),
