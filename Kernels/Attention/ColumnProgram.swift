@@ -58,7 +58,7 @@ struct ColumnProgram {
     let width = vectors * machine.lanes
     let groupSize = b.size(w.q.shape[1].floorDivided(by: w.k.shape[1]))
     let work = width * w.k.shape[2].estimate * (depth + valueDepth) / 8
-    b.parallel([batch, heads, queries.ceilDivided(by: width)], grain: max(1, 24_576 / max(1, work))) { i in
+    b.parallel([batch, heads, queries.ceilDivided(by: width)], work: .operations(work)) { i in
       let memory = ColumnTask.Memory(self)
       func run(_ vectors: Int) {
         ColumnTask(
