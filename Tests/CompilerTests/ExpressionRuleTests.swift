@@ -59,6 +59,19 @@ struct ExpressionRuleTests {
     ),
     (
       on { e, x in
+        let zero = e.constant(0, .float32)
+        let tail = e.unary(.log1p, e.unary(.exp, e.unary(.negate, e.unary(.abs, x))))
+        return e.unary(.tanh, e.binary(.add, e.binary(.maximum, x, zero), tail))
+      },
+      on { e, x in
+        let (most, two) = (e.constant(20, .float32), e.constant(2, .float32))
+        let u = e.unary(.exp, e.binary(.minimum, x, most))
+        let n = e.binary(.multiply, u, e.binary(.add, u, two))
+        return e.binary(.divide, n, e.binary(.add, n, two))
+      }
+    ),
+    (
+      on { e, x in
         let (two, three) = (e.constant(2, .float32), e.constant(3, .float32))
         let six = e.binary(.multiply, two, three)
         return e.binary(.add, x, six)

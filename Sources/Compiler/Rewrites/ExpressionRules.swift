@@ -89,6 +89,16 @@ let expressionRules: [ExpressionRule] = [
     else { return nil }
     return e.unary(.sigmoid, x)
   },
+  // From 20 on both are 1; further up exp would be infinite.
+  ExpressionRule("tanh(softplus(x)) = n / (n + 2), n = u · (u + 2), u = exp(min(x, 20)), rounds") { e, i in
+    guard case .unary(.tanh, let argument) = i, let x = e.argumentOfSoftplus(argument),
+      e.types[x] == .float32 || e.types[x] == .float64
+    else { return nil }
+    let (most, two) = (e.constant(20, e.types[x]), e.constant(2, e.types[x]))
+    let u = e.unary(.exp, e.binary(.minimum, x, most))
+    let n = e.binary(.multiply, u, e.binary(.add, u, two))
+    return e.binary(.divide, n, e.binary(.add, n, two))
+  },
   ExpressionRule("c ? x : x = x; true ? x : y = x") { e, i in
     guard case .select(let c, let x, let y) = i else { return nil }
     if x == y { return x }
@@ -147,6 +157,16 @@ extension Expression {
   func number(_ operand: Operand) -> Double? {
     if case .constant(let scalar, _) = instructions[operand] { return scalar.double }
     return nil
+  }
+
+  /// x, if `operand` is max(x, 0) + log1p(exp(-|x|)).
+  fileprivate func argumentOfSoftplus(_ operand: Operand) -> Operand? {
+    guard case .binary(.add, let line, let tail) = instructions[operand],
+      case .binary(.maximum, let a, let b) = instructions[line], let (x, zero) = numberOnEitherSide(a, b), zero == 0,
+      case .unary(.log1p, let power) = instructions[tail], case .unary(.exp, let minus) = instructions[power],
+      case .unary(.negate, let size) = instructions[minus], case .unary(.abs, x) = instructions[size]
+    else { return nil }
+    return x
   }
 
   fileprivate func numberOnEitherSide(_ x: Operand, _ y: Operand) -> (Operand, Double)? {
