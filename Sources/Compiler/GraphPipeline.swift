@@ -11,6 +11,7 @@ let graphPipeline: [GraphPass] = [
   .foldScaleIntoWeights,  // after recognition, whose norms take factors first; before layouts, it knows both
   .chooseLayouts,  // once the ops are final
   .moveTransposes,  // right after: removes nearly all transposes that the layouts brought
+  .reducePools,  // which windows are best joined at once depends on the layout
   .foldConstants,  // what has become of transposed and reshaped constants
   .settleStoredWeights,  // whatever the passes between have given other readers
   .commonSubexpressions,  // masks and positions that every layer computed for itself

@@ -15,6 +15,11 @@ extension GraphPass {
       try GraphRewriter.rewrite(graph, simplificationRules + transposeRules), [], sharing: true)
     return moved.transposedElements <= graph.transposedElements ? moved : graph
   }
+
+  /// Computes pools as reductions where these are quicker.
+  static let reducePools = GraphPass("reducePools") { graph in
+    try GraphRewriter.rewrite(graph, poolRules + simplificationRules)
+  }
 }
 
 extension Graph {
