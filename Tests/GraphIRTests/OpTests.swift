@@ -64,6 +64,11 @@ import Testing
     let y = try GatherSum().evaluate([x, indices, weights])
     #expect(y[0].doubles == [5, 2.25, 50, 22.5, -1, 17, -10, 170])
     #expect(y[0].shape == [2, 2, 2])
+    // One batch of them is for all of x's.
+    let shared = try GatherSum().evaluate([
+      x, HostTensor(integers: [0, 2, 1, 9], [1, 2, 2]), floats([1, 2, 2], [1, 0.5, 2, 0.25]),
+    ])
+    #expect(shared[0].doubles == [5, 2.25, 50, 22.5, 14, 4.5, 140, 45])
   }
 
   @Test func sliceBoundsFollowONNX() {

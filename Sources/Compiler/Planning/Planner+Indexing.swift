@@ -59,7 +59,10 @@ extension Planner {
   }
 
   mutating func plan(_ op: GatherSum, _ node: NodeID) throws {
-    let (indices, weights) = (try placement(operand(node, 1)), try placement(operand(node, 2)))
+    let given = graph.type(operand(node, 1)).shape
+    let taps = [graph.type(operand(node, 0)).shape[0]] + given.dropFirst()
+    let indices = try placement(operand(node, 1)).broadcast(to: taps)
+    let weights = try placement(operand(node, 2)).broadcast(to: taps)
     let x = try withChannelsTogether(node, fetching: indices.view)
     let output = complete(node)
     let workload = GatherSumWorkload(

@@ -42,13 +42,14 @@ extension NodeImport {
       }
     }
     if op.axes.isEmpty { return x }
-    return try byMatrices(op, x) ?? add(op, x)
+    return try byAxes(op, x) ?? add(op, x)
   }
 
-  /// Where the kernel's taps are many or irregular (antialias, a region, excluded edges) and all sizes are known: each
-  /// axis as a product with the matrix of its weights.
-  private func byMatrices(_ op: Resize, _ x: ValueID) throws -> ValueID? {
-    guard op.antialias || op.excludeOutside || op.coordinateMode == .tfCropAndResize,
+  /// Where the kernel's taps are many or irregular (antialias, a region, excluded edges, a cubic's 4 × 4) and all sizes are
+  /// known: each axis by itself, with constants for the taps of each output position.
+  private func byAxes(_ op: Resize, _ x: ValueID) throws -> ValueID? {
+    let isSquare = op.mode == .cubic && op.axes.count > 1 && element(x).isFloat
+    guard op.antialias || op.excludeOutside || op.coordinateMode == .tfCropAndResize || isSquare,
       op.mode != .nearest || !op.antialias
     else { return nil }
     var sizes: [(axis: Int, input: Int, output: Int)] = []
@@ -61,35 +62,44 @@ extension NodeImport {
     let element = element(x)
     let computed: ElementType = element == .float64 || !element.isFloat ? .float64 : .float32
     var value = try cast(x, computed)
+    // Each step leaves its axis innermost: after steps along all the innermost axes they are in order again.
+    var order = Array(0..<rank(x))
     for (i, (axis, input, output)) in sizes.enumerated() {
-      value = try resampled(
-        value, axis: axis, op.samples(i, input: input, output: output), input, op.extrapolationValue)
+      let place = order.firstIndex(of: axis)!
+      let samples = op.samples(i, input: input, output: output)
+      value = try resampled(value, axis: place, Taps(samples), input)
+      if samples.contains(where: { $0 == nil }) {
+        let isInside = constant(HostTensor(.bool, [output], samples.map { $0 != nil }))
+        value = try map(isInside, value) { e, x in e.select(x[0], x[1], e.constant(op.extrapolationValue, computed)) }
+      }
+      order.append(order.remove(at: place))
     }
-    return try cast(value, element)
+    return try cast(transpose(value, order.indices.map { order.firstIndex(of: $0)! }), element)
   }
 
-  /// - Parameter samples: the input elements with their weights of each output position; nil where `outside` belongs.
-  private func resampled(
-    _ x: ValueID, axis: Int, _ samples: [[(index: Int, weight: Double)]?], _ input: Int, _ outside: Double
-  ) throws -> ValueID {
-    let (element, count) = (element(x), samples.count)
-    var weights = [Double](repeating: 0, count: input * count)
-    for (position, taps) in samples.enumerated() {
-      for tap in taps ?? [] { weights[tap.index * count + position] += tap.weight }
+  /// `x` resampled along an axis, which becomes the innermost one.
+  private func resampled(_ x: ValueID, axis: Int, _ taps: Taps, _ input: Int) throws -> ValueID {
+    let (before, after) = (Shape(shape(x)[..<axis]), Shape(shape(x)[(axis + 1)...]))
+    let result: ValueID
+    // A product does several times as many operations in the same time. Where the elements to pick are neighbours they are fetched
+    // one by one; else products want a copy that brings them together.
+    let isProduct = after.isEmpty ? 32 * taps.count >= input : 6 * taps.count > input + 32
+    if isProduct {
+      let moved = try transpose(x, (0..<rank(x)).filter { $0 != axis } + [axis])
+      let matrix = constant(HostTensor(element(x), [input, taps.positions], .floats(taps.matrix(input))))
+      result = try add(MatMul(), reshape(moved, [(before + after).product, Dim(input)]), matrix)
+    } else {
+      // Neighbours in memory have the same taps, unless these are neighbours themselves.
+      let channels =
+        after.isEmpty
+        ? try reshape(x, [1, before.product, Dim(input)])
+        : try transpose(reshape(x, [before.product, Dim(input), after.product]), [0, 2, 1])
+      let shape = [1, taps.count, taps.positions]
+      let indices = constant(HostTensor(.int32, shape, .integers(taps.indices)))
+      let weights = constant(HostTensor(element(x), shape, .floats(taps.weights)))
+      result = try add(GatherSum(), channels, indices, weights)
     }
-    let last = rank(x) - 1
-    var order = Array(0...last)
-    order.swapAt(axis, last)
-    let moved = try transpose(x, order)
-    let matrix = constant(HostTensor(element, [input, count], .floats(weights)))
-    var product = try reshape(
-      add(MatMul(), reshape(moved, [shape(moved).dropLast().product, Dim(input)]), matrix),
-      shape(moved).dropLast() + [Dim(count)])
-    if samples.contains(where: { $0 == nil }) {
-      let isInside = constant(HostTensor(.bool, [count], samples.map { $0 != nil }))
-      product = try map(isInside, product) { e, x in e.select(x[0], x[1], e.constant(outside, element)) }
-    }
-    return try transpose(product, order)
+    return try reshape(result, before + after + [Dim(taps.positions)])
   }
 
   /// The op with everything but axes and sizes.
@@ -147,5 +157,41 @@ extension NodeImport {
       }
     }
     throw Failure.badData("a scale of \(scale) of the size \(size), which is not known before the model runs")
+  }
+}
+
+/// The elements along an axis that each position of the output is made of, and their weights.
+private struct Taps {
+  let count: Int
+  let positions: Int
+  /// Of shape `[count, positions]`, as are `weights`.
+  private(set) var indices: [Int64]
+  private(set) var weights: [Double]
+
+  /// - Parameter samples: nil for positions that are none of the input's.
+  init(_ samples: [[(index: Int, weight: Double)]?]) {
+    let joined = samples.map { sample in
+      Dictionary((sample ?? []).map { ($0.index, $0.weight) }, uniquingKeysWith: +).filter { $0.value != 0 }.sorted {
+        $0.key < $1.key
+      }
+    }
+    positions = samples.count
+    count = max(1, joined.map(\.count).max() ?? 1)
+    indices = [Int64](repeating: 0, count: count * positions)
+    weights = [Double](repeating: 0, count: count * positions)
+    for (position, taps) in joined.enumerated() {
+      for tap in 0..<count {
+        // Those that have fewer repeat their last one, of no weight.
+        indices[tap * positions + position] = Int64(taps.indices.contains(tap) ? taps[tap].key : taps.last?.key ?? 0)
+        if taps.indices.contains(tap) { weights[tap * positions + position] = taps[tap].value }
+      }
+    }
+  }
+
+  /// Row-major, `input` rows: a column of weights for each position.
+  func matrix(_ input: Int) -> [Double] {
+    var matrix = [Double](repeating: 0, count: input * positions)
+    for (i, weight) in weights.enumerated() { matrix[Int(indices[i]) * positions + i % positions] += weight }
+    return matrix
   }
 }

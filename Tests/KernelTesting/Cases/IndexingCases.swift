@@ -188,17 +188,20 @@ public struct GatherSumCase: Sendable {
   public var workload: GatherSumWorkload
   public var sizes: [String: Int]
 
-  /// - Parameter channelsTogether: whether they are neighbours in memory.
+  /// - Parameters:
+  ///   - channelsTogether: whether they are neighbours in memory.
+  ///   - sharesTaps: whether all batches have the same indices and weights.
   public init(
     _ element: ElementType, batch: Dim, channels: Dim, size: Dim, taps: Int, points: Dim, channelsTogether: Bool,
-    _ type: ElementType = .int32, sizes: [String: Int] = [:]
+    sharesTaps: Bool = false, _ type: ElementType = .int32, sizes: [String: Int] = [:]
   ) {
     let x: Shape = [batch, channels, size]
     let places: Shape = [batch, Dim(taps), points]
+    let strides: [Dim] = [sharesTaps ? 0 : Dim(taps) * points, points, 1]
     workload = GatherSumWorkload(
       x: channelsTogether ? .transposed(element, [batch, size, channels], [0, 2, 1]) : View(element, x),
-      indices: View(type, places),
-      weights: View(element, places), output: View(element, [batch, channels, points]))
+      indices: View(type, places, strides: strides), weights: View(element, places, strides: strides),
+      output: View(element, [batch, channels, points]))
     self.sizes = sizes
   }
 
@@ -208,7 +211,7 @@ public struct GatherSumCase: Sendable {
       g.pick(.float32, .float32, .float64, .float16), batch: sizes.dim("n", g.edge(most: 3)),
       channels: sizes.dim("c", g.edge(most: 37)), size: sizes.dim("s", max(1, g.edge(most: 50))),
       taps: g.pick(1, 2, 4, 16), points: sizes.dim("p", g.edge(most: 67)), channelsTogether: g.flip(),
-      g.pick(.int32, .int64), sizes: sizes.values)
+      sharesTaps: g.flip(0.3), g.pick(.int32, .int64), sizes: sizes.values)
   }
 
   public func kernelCase(_ generator: inout SeededGenerator) -> KernelCase {
