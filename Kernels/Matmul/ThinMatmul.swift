@@ -15,16 +15,21 @@ struct ThinMatmul: KernelTemplate {
       let k = w.a.shape[2].constant, k >= machine.lanes,
       let n = w.b.shape[2].constant, (1...machine.lanes).contains(n)
     else { return nil }
-    return KnobSpace([("rows", [1, 2, 3, 4, 5, 6, 8, 10, 12, 16]), ("unroll", [1, 2, 4, 8])]) {
+    return KnobSpace([
+      ("rows", [1, 2, 3, 4, 5, 6, 8, 10, 12, 16]), ("unroll", [1, 2, 4, 8]), ("prefetch", [0, 1]),
+    ]) {
       machine.holdsInnerProducts(rows: $0["rows"], columns: n)
     }
   }
 
-  /// As many sums as keep multiplications busy and leave registers for b's vectors.
+  /// As many sums as keep multiplications busy and leave registers for b's vectors. Rows that level 2 does not hold are fetched while
+  /// those before them are multiplied and their sums added up.
   func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
     guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
     let most = min(16, machine.vectorRegisters - 4) / w.b.shape[2].constant!
-    return ["rows": [1, 2, 3, 4, 5, 6, 8, 12, 16].last { $0 <= max(1, most) }!, "unroll": 2]
+    let rows = [1, 2, 3, 4, 5, 6, 8, 12, 16].last { $0 <= max(1, most) }!
+    let isFar = w.a.shape.estimatedCount * w.a.element.byteCount > machine.cacheBytes[1]
+    return ["rows": rows, "unroll": 2, "prefetch": isFar ? 1 : 0]
   }
 
   /// b turned over: panels of steps of k, whose rows are columns.
@@ -55,6 +60,8 @@ private struct ThinProgram {
   let w: MatmulWorkload
   let (rows, lanes, unroll): (Int, Int, Int)
   let (columns, depth): (Int, Int)
+  /// Whether the rows after a task's are fetched meanwhile.
+  let fetchesNext: Bool
   let b = TileBuilder("matmul_thin")
   let left, right, y: TileBuffer
   let operands: [TileBuffer]
@@ -63,6 +70,7 @@ private struct ThinProgram {
     self.w = w
     (rows, lanes, unroll) = (knobs["rows"], machine.lanes, knobs["unroll"])
     (columns, depth) = (w.b.shape[2].constant!, w.a.shape[2].constant!)
+    fetchesNext = knobs["prefetch"] == 1
     left = b.parameter("a", .input, w.a.buffer)
     right = b.parameter(
       "b", .input, w.bIsConstant ? BufferType(.float32, ThinMatmul.panels(w, machine).packed.shape) : w.b.buffer)
@@ -85,7 +93,9 @@ private struct ThinProgram {
     let sums = b.addingInnerProducts(
       to: b.constant(0, .float32, [rows, columns, lanes]), depth: depth, unroll: unroll
     ) { step, limit in
-      left.load([.at(batch), .gather(places, 0), .span(step, 2)], shape: [rows, 1, lanes], limits: [nil, nil, limit])
+      if fetchesNext { for next in rows..<2 * rows { left.prefetch([batch, row + next, step]) } }
+      return left.load(
+        [.at(batch), .gather(places, 0), .span(step, 2)], shape: [rows, 1, lanes], limits: [nil, nil, limit])
     } _: { step, limit in
       factors(batch, step, limit: limit)
     }
