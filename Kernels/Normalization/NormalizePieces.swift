@@ -36,7 +36,7 @@ struct NormalizePieces: KernelTemplate {
     let bytes = space.elements.map { space.loops.shape[$0] }.estimatedCount * w.x.element.byteCount
     let rows = space.rows.map { space.loops.shape[$0] }.estimatedCount
     let isWhole = bytes <= machine.cacheBytes[1] / 2 && rows >= 4 * (machine.workers ?? 4)
-    return ["vectors": w.x.element == .float64 ? 2 : 4, "block": 8192, "wholeRows": isWhole ? 1 : 0]
+    return ["vectors": w.x.element == .float64 ? 2 : 4, "block": 4096, "wholeRows": isWhole ? 1 : 0]
   }
 
   func scratch(for workload: Workload, knobs: Knobs, on machine: Machine) -> [TensorType] {
@@ -133,6 +133,8 @@ private struct PiecesProgram {
     let count = (span.end - span.begin).cast(element)
     let mean = subtractsMean ? sum(span) { load(indices, $0) } / count : b.constant(0, element)
     let squares = sum(span) { strip in
+      // The next piece, while this one's elements come from the cache.
+      x.prefetch(indices, from: strip.start + block, count: strip.count)
       let difference = load(indices, strip) - mean
       return difference * difference
     }
