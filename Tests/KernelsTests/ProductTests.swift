@@ -57,7 +57,7 @@ import Testing
           m: m, n: n, k: k, batch: batch, bIsConstant: bIsConstant, transposed: m != 7 || !bIsConstant,
           isSymbolic: m == 33)
       }
-      let knobs: Knobs = ["rows": 3, "unroll": 4]
+      let knobs: Knobs = ["rows": 3, "unroll": 4, "prefetch": 1]
       try check(
         m: m, n: min(n, 3), k: k, batch: batch, bIsConstant: true, transposed: false, isSymbolic: m == 16,
         knobs: [knobs],
