@@ -61,10 +61,6 @@ struct ColumnAttention: KernelTemplate {
     return isFar ? 1.2 : 1
   }
 
-  func scratch(for workload: Workload, knobs: Knobs, on machine: Machine) -> [TensorType] {
-    declaredScratch(workload, knobs, machine)
-  }
-
   func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
     guard case .attention(let w) = workload else { preconditionFailure("an attention workload") }
     return ColumnProgram(w, knobs, machine).build()

@@ -59,7 +59,7 @@ struct PoolProgram {
     let together = alongChannels ? nil : rowsTogether
     var extents = outer.map { b.size(shape[$0]) }
     if let together { extents[extents.count - 1] = extents.last!.ceilDivided(by: together) }
-    let work = LoopWork.operations(max(1, shape[inner].estimate * w.window.reduce(1, *)) * (together ?? 1))
+    let work = LoopWork.operations(shape[inner].estimate * w.window.reduce(1, *) * (together ?? 1))
     b.parallel(extents, work: work) { indices in
       var place = [Tile](repeating: zero, count: rank + 2)
       for (dimension, index) in zip(outer, indices) { place[dimension] = index }

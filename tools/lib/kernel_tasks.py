@@ -351,10 +351,9 @@ def drawn(seed, index):
 
 
 def named(names):
-    """All tasks, or those called so; `random-SEED-INDEX` is drawn, `matmul-M-N-K` has these sizes."""
+    """All tasks, or those called so; `random-SEED-INDEX` is drawn, and words such as `matmul f32 m=64 n=64 k=64` are a task's text."""
     known = {task.name: task for task in ALL}
-    products = [re.fullmatch(r"matmul-(\d+)-(\d+)-(\d+)", n) for n in names]
-    known |= {p[0]: Task(p[0], "matmul f32 m={} n={} k={}".format(*p.groups())) for p in products if p}
+    known |= {n: Task(re.sub(r"\W+", "-", n), n) for n in names if " " in n and n.split(" ")[0] in BUILDERS}
     known |= {n: drawn(*n.split("-")[1:]) for n in names if re.fullmatch(r"random-\d+-\d+", n)}
     return chosen(names, known, "tools/kernel-tasks") if names else ALL
 

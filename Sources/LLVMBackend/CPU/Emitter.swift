@@ -130,8 +130,11 @@ final class Emitter {
     return load
   }
 
-  func store(_ value: LLVMValueRef, _ address: LLVMValueRef, alignment: Int) {
-    LLVMSetAlignment(LLVMBuildStore(builder, value, address), UInt32(alignment))
+  @discardableResult
+  func store(_ value: LLVMValueRef, _ address: LLVMValueRef, alignment: Int) -> LLVMValueRef {
+    let store = LLVMBuildStore(builder, value, address)!
+    LLVMSetAlignment(store, UInt32(alignment))
+    return store
   }
 
   /// `address` moved by `offset` elements of `type`.

@@ -167,18 +167,20 @@ extension KernelLowering {
     let (buffer, placement) = place(access, value.shape)
     let type = memoryType(value.element)
     let inner = value.shape.count - 1
+    if streams(value, access), placement.steps[inner].flatMap({ e.integer($0) }) == 1 {
+      let chunksOfRow = widths(value.rowLength).count
+      for number in 0..<value.rowCount {
+        let (start, _) = row(number, placement, access, value.shape, type)
+        stream(value.chunks[number * chunksOfRow..<(number + 1) * chunksOfRow], to: start, value.element)
+      }
+      return
+    }
     var next = 0
-    let chunksOfRow = widths(value.rowLength).count
-    let streams = streams(value, access) && placement.steps[inner].flatMap { e.integer($0) } == 1
     _ = tile(value.element, value.shape) { rowNumber, offset, width in
       var chunk = value.chunks[next]
       next += 1
       if value.element == .bool { chunk = LLVMBuildZExt(e.builder, chunk, e.vector(e.i8, width), "") }
       let (start, touched) = row(rowNumber, placement, access, value.shape, type)
-      if streams {
-        if offset == 0 { stream(value.chunks[next - 1..<next - 1 + chunksOfRow], to: start, value.element) }
-        return chunk
-      }
       let mask = self.mask(touched, value.shape.isEmpty ? nil : access.limits[inner], offset, width)
       if width > 1, let step = placement.steps[inner], e.integer(step) == 1 {
         let address = e.offset(start, type, e.constant(offset))

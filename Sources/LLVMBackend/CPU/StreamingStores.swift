@@ -43,8 +43,9 @@ extension KernelLowering {
       e.position(at: block)
       for (i, chunk) in chunks.enumerated() {
         let offset = i * target.machine.lanes
-        let store = LLVMBuildStore(e.builder, chunk, e.offset(address, e.type(element), e.constant(offset)))!
-        LLVMSetAlignment(store, UInt32(streams ? target.machine.lanes * element.byteCount : element.byteCount))
+        let store = e.store(
+          chunk, e.offset(address, e.type(element), e.constant(offset)),
+          alignment: streams ? target.machine.lanes * element.byteCount : element.byteCount)
         if streams { LLVMSetMetadata(store, nonTemporalKind, nonTemporal) }
       }
       LLVMBuildBr(e.builder, blocks.2)
