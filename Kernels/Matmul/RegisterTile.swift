@@ -27,8 +27,8 @@ public struct RegisterTile: Hashable, Sendable {
   }
 
   /// The block that does a result of `rows` by `columns` soonest: one that it fills, of good ratio.
-  /// - Parameter streams: b comes from memory and is used for these rows alone. Then a block that has all of them, if there is one, is what
-  ///     keeps the memory busy; of more rows than caches have ways two blocks.
+  /// - Parameter streams: b comes from memory and is used for these rows alone. Then a block that has all of them, if there is one of good
+  ///     ratio, is what keeps the memory busy; of more rows than caches have ways or registers there are, two blocks.
   /// - Parameter rowDistance: bytes between rows of a, if that is known.
   /// - Parameter addresses: each row of a has an address of its own, of which a core holds no more than a dozen in registers.
   /// - Parameter inPlace: b is not packed.
@@ -46,7 +46,7 @@ public struct RegisterTile: Hashable, Sendable {
     func inSet(_ rows: Int) -> Int {
       rowDistance.map { rows * greatestPowerOfTwo(dividing: $0, atMost: 4096) / 4096 } ?? 0
     }
-    let isWhole = rows <= most && inSet(rows) <= 10
+    let isWhole = rows <= best.rows && inSet(rows) <= 10
     let whole = !streams ? [] : isWhole ? all.filter { $0.rows == rows } : rows <= 2 * best.rows ? [half] : []
     // More rows are more streams of a than the caches have ways; wide blocks need a few registers more.
     let others = all.filter { tile in
