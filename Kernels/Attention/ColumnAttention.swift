@@ -12,9 +12,7 @@ struct ColumnAttention: KernelTemplate {
 
   func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
     guard case .attention(let w) = workload, w.q.element == .float32, w.q.shape[3].constant != nil,
-      w.v.shape[3].constant != nil, w.q.shape[2].constant != 0,
-      // A mask for each query would have to be turned over, too.
-      w.mask.map({ $0.strides[2] == 0 }) ?? true
+      w.v.shape[3].constant != nil, w.q.shape[2].constant != 0
     else { return nil }
     return KnobSpace([("vectors", [1, 2, 3, 4]), ("keys", [32, 64, 128, 256, 512]), ("unroll", [1, 2, 4, 8])])
   }
@@ -25,52 +23,56 @@ struct ColumnAttention: KernelTemplate {
     return ["vectors": vectors, "keys": 128, "unroll": 4]
   }
 
-  /// Cycles that both products take in tasks of so many vectors of queries; more where tasks are too few for a few threads.
-  private static func cycles(_ vectors: Int, _ w: AttentionWorkload, _ machine: Machine) -> Double {
-    // Of a step of k for each row of a register tile: two products or loads at a time, and a share that does not overlap.
-    func step(_ vectors: Int) -> Double {
-      let rows = ColumnProgram.mostRows(vectors: vectors, machine)
-      let (products, loads) = (Double(rows * vectors), Double(rows + vectors))
-      return (max(products, loads) / 2 + 0.15 * loads) / Double(rows)
-    }
-    let all = machine.vectors(for: w.q.shape[2].estimate)
-    let (whole, rest) = (all / vectors, all % vectors)
-    let heads = w.q.shape[0..<2].product.estimate
-    let tasks = heads * (whole + min(1, rest))
-    let perRow = Double(whole) * step(vectors) + (rest > 0 ? step(rest) : 0)
-    let rows = heads * w.seen(by: vectors * machine.lanes * 3 / 2) * (w.q.shape[3].estimate + w.v.shape[3].estimate)
-    return Double(rows) * perRow * max(1, 4 / Double(max(1, tasks)))
-  }
-
-  /// Both products, what lies between them, masks where some keys are not seen, and queries and results that are turned over, which
-  /// come from afar and go there. Of few registers tiles are small, which leaves loads less hidden.
+  /// Of all tasks, and of queries and results that are turned over, and keys and values that come from afar the first time.
   func estimate(for workload: Workload, knobs: Knobs, on machine: Machine) -> Double {
     guard case .attention(let w) = workload else { preconditionFailure("an attention workload") }
-    let turned = w.q.shape[0..<3].product.estimate * (w.q.shape[3].estimate + w.v.shape[3].estimate)
-    let share = (w.causalOffset == nil ? 1.05 : 1.13) + (machine.vectorRegisters > 16 ? 0 : 0.05)
-    return share * Self.cycles(knobs["vectors"], w, machine) * Self.reach(w) + 0.4 * Double(turned)
+    let turned = w.headCount * machine.wholeVectors(w.q.shape[2].estimate) * w.depths
+    return Self.cycles(knobs["vectors"], w, machine) + 0.35 * Double(turned) + 0.15 * Double(w.keptElements)
   }
 
-  /// How much longer it takes where keys or values lie a multiple of 4 KiB apart: each has a page of its own then, and all share
-  /// the same sets of the level-1 cache. Packed ones do so once.
-  private static func reach(_ w: AttentionWorkload) -> Double {
+  /// Cycles that tasks of so many vectors of queries take for both products and for what lies between them; more where tasks are too
+  /// few for a few threads.
+  private static func cycles(_ vectors: Int, _ w: AttentionWorkload, _ machine: Machine) -> Double {
+    let perScore = 5 + (w.masksQueries ? turning(w) : 0)
+    let all = machine.vectors(for: w.q.shape[2].estimate)
+    var (cycles, tasks) = (0.0, 0)
+    for first in stride(from: 0, to: all, by: vectors) {
+      let own = min(vectors, all - first)
+      let keys = w.seen(by: (first + own) * machine.lanes - 1)
+      cycles += Double(keys) * (Double(w.depths) * step(own, machine) * reach(w, machine) + perScore * Double(own))
+      tasks += w.headCount
+    }
+    return Double(w.headCount) * cycles * max(1, 4 / Double(max(1, tasks)))
+  }
+
+  /// Cycles that turning the mask over takes for a vector of scores: more where numbers are to be made of booleans, or where more keys than
+  /// about a hundred leave the level-1 cache no room for it.
+  private static func turning(_ w: AttentionWorkload) -> Double {
+    w.mask?.element == .bool ? 10 : w.k.shape[2].estimate <= 96 ? 4 : 8
+  }
+
+  /// Cycles of a step of a product for each row of a register tile: two products or loads at a time, and a share that does not overlap.
+  /// Of few registers tiles are small, and loads are what there is to wait for.
+  private static func step(_ vectors: Int, _ machine: Machine) -> Double {
+    let rows = ColumnProgram.mostRows(vectors: vectors, machine)
+    let (products, loads) = (Double(rows * vectors), Double(rows + vectors))
+    let cycles =
+      machine.vectorRegisters > 16 ? max(products, loads) / 2 + 0.06 * loads : 0.23 * products + 0.47 * loads
+    return cycles / Double(rows)
+  }
+
+  /// How much longer products take where keys or values lie a multiple of 4 KiB apart: each has a page of its own then, and all share
+  /// the same sets of the level-1 cache. Packed ones do so once; narrow vectors see them more often.
+  private static func reach(_ w: AttentionWorkload, _ machine: Machine) -> Double {
     let isFar = [w.k, w.v].contains { view in
       guard let distance = view.strides[2].constant else { return false }
       return distance != 0 && (distance * view.element.byteCount) % 4096 == 0
     }
-    return isFar ? 1.2 : 1
+    return isFar ? 1 + 2.8 / Double(machine.lanes) : 1
   }
 
   func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
     guard case .attention(let w) = workload else { preconditionFailure("an attention workload") }
     return ColumnProgram(w, knobs, machine).build()
-  }
-}
-
-extension AttentionWorkload {
-  /// How many keys queries see on average, if as many are computed for `rows` neighbours as the last of them sees.
-  func seen(by rows: Int) -> Int {
-    let keys = k.shape[2].estimate
-    return causalOffset == nil ? keys : min(keys, (keys + rows) / 2)
   }
 }

@@ -29,7 +29,7 @@ struct ColumnTask {
       let width = Dim(p.vectors * p.machine.lanes)
       func local(_ shape: Shape) -> TileBuffer { p.b.allocate(BufferType(p.element, shape, space: .local)) }
       queries = local([Dim(p.depth), width])
-      scores = local([Dim(p.block), width])
+      scores = local([Dim(p.w.masksQueries ? p.machine.wholeVectors(p.block) : p.block), width])
       (largest, sums, correction) = (local([width]), local([width]), local([width]))
       outputs = local([Dim(p.valueDepth), width])
     }
@@ -64,20 +64,48 @@ struct ColumnTask {
 
   /// A block of keys.
   private func take(_ key: Tile, _ count: Tile) {
+    if p.w.masksQueries { turnMask(key, count) }
     exponentiate(count, largest: score(key, count))
     let left = p.valueDepth % rows
     b.loop(to: b.index(p.valueDepth - left), step: rows) { weigh(key, count, $0, rows: rows) }
     if left > 0 { weigh(key, count, b.index(p.valueDepth - left), rows: left) }
   }
 
-  /// Scales queries and turns them over. Those past the last one stand at it.
+  /// The task's queries; those past the last one stand at it.
+  private var positions: Tile { (b.iota([width], dimension: 0) + start).minimum(p.queries - 1) }
+
+  /// Scales queries and turns them over.
   private func packQueries() {
-    let positions = (b.iota([width], dimension: 0) + start).minimum(p.queries - 1)
+    let positions = positions
     b.strips(b.span(Dim(p.depth)), lanes: p.machine.lanes, vectors: 1) { strip in
       let block = p.q.load(
         [.at(batch), .at(head), .gather(positions, 0), strip.index(1)], shape: [width, strip.count])
       memory.queries.store((block * p.scores.scale).transpose([1, 0]), [strip.index(0), .span(zero, 1)])
     }
+  }
+
+  /// Puts what the mask says of a block's keys where their scores will stand, turned over as those are. Tiles of scores that reach past
+  /// the last key that is seen find something there, too.
+  private func turnMask(_ key: Tile, _ count: Tile) {
+    let positions = positions
+    b.loop(to: count.ceilDivided(by: rows) * rows, step: p.machine.lanes) { j in
+      let place = Scores.Place(batch: batch, head: head, query: start, key: key + j)
+      let values = p.scores.maskValues(at: place, queries: positions, p.machine.lanes)
+      memory.scores.store(values.transpose([1, 0]), [.span(j, 0), .span(zero, 1)])
+    }
+  }
+
+  /// Brings a part of what the mask says of the next block's keys nearer: of a query and `width` keys, so that there are as many parts as
+  /// keys of a block, each for what is computed of one.
+  private func fetchMask(from key: Tile, part: Tile) {
+    let place = Scores.Place(batch: batch, head: head, query: start + part % width, key: key + part / width * width)
+    p.scores.fetchMask(queries: 1, keys: width, at: place)
+  }
+
+  /// Brings a query of the task that comes next nearer, and the room for a result of this one.
+  private func fetchQuery(_ number: Tile) {
+    p.q.prefetch([batch, head, start + width + number], from: zero, count: p.depth)
+    p.y.prefetch([batch, head, start + number], from: zero, count: p.valueDepth)
   }
 
   // MARK: Scores
@@ -106,6 +134,10 @@ struct ColumnTask {
     let first = key + j
     let positions: TileBuffer.Index =
       clamped ? .gather((b.iota([rows], dimension: 0) + first).minimum(p.keys - 1), 0) : .span(first, 0)
+    if !p.isOneBlock, p.w.maskIsFar(p.machine) {
+      for row in 0..<rows { fetchMask(from: key + p.block, part: j + row) }
+    }
+    if p.isOneBlock, p.w.queriesAreFar(p.machine) { for row in 0..<rows { fetchQuery(j + row) } }
     let products = b.accumulate(b.constant(0, p.element, [rows, width]), to: b.index(p.depth), unroll: p.unroll) { d in
       p.k.load([.at(batch), .at(keyHead), positions, .at(d)], shape: [rows, 1])
     } _: { d in
@@ -113,7 +145,9 @@ struct ColumnTask {
     }
     let place = Scores.Place(batch: batch, head: head, query: start, key: first)
     let isWhole = clamped || p.w.causalOffset != nil ? nil : true
-    p.scores.store(products, at: place, isWhole: isWhole, to: memory.scores, [.span(j, 0), .span(zero, 1)])
+    let own: [TileBuffer.Index] = [.span(j, 0), .span(zero, 1)]
+    let mask = p.w.masksQueries ? { memory.scores.load(own, shape: [rows, width]) } : nil
+    p.scores.store(products, at: place, isWhole: isWhole, mask: mask, to: memory.scores, own)
     return (0..<rows).reduce(largest) { largest, row in
       largest.larger(memory.scores.load([.at(j + row), .span(zero, 0)], shape: [width]))
     }

@@ -40,16 +40,20 @@ struct DecodeAttention: KernelTemplate {
     return ["split": split, "unroll": 4, "turned": isTurned ? 1 : 0]
   }
 
-  /// Of keys as they are an fma a load, each row by itself; else as in `FlashAttention`, but that values are not packed.
+  /// Of keys as they are an fma a load, each row by itself; else as in `FlashAttention`, but that values are not packed. A piece has
+  /// sums, exponentials and joining of its own for each row.
   func estimate(for workload: Workload, knobs: Knobs, on machine: Machine) -> Double {
     guard case .attention(let w) = workload else { preconditionFailure("an attention workload") }
     let (depth, valueDepth) = (w.q.shape[3].estimate, w.v.shape[3].estimate)
     let keys = w.k.shape[0..<3].product.estimate
-    let products = Double(DecodeProgram.tiling(of: w.rowsPerKeyHead, machine).padded * keys) / Double(machine.lanes)
-    if knobs["turned"] == 0 { return products * Double(depth + valueDepth) }
+    let rows = DecodeProgram.tiling(of: w.rowsPerKeyHead, machine).padded
+    let products = Double(rows * keys) / Double(machine.lanes)
+    let pieces = w.k.shape[0..<2].product.estimate * w.k.shape[2].ceilDivided(by: Dim(knobs["split"])).estimate
+    let perPiece = Double(110 * rows * pieces)
+    if knobs["turned"] == 0 { return products * Double(depth + valueDepth) + perPiece }
     // Of few registers tiles are small, which costs loads.
     let perCycle = machine.vectorRegisters > 16 ? 1.5 : 1.2
-    return products * Double(depth + valueDepth) / perCycle + Double(keys * depth) / 2
+    return products * Double(depth + valueDepth) / perCycle + Double(keys * depth) / 2 + perPiece
   }
 
   func scratch(for workload: Workload, knobs: Knobs, on machine: Machine) -> [TensorType] {

@@ -89,16 +89,23 @@ struct FlashAttention: KernelTemplate {
     return turns >= 3 && Double(turns * workers) <= 1.05 * Double(keyHeads)
   }
 
-  /// Both products at three quarters of two fma a cycle, and packing, which takes about half a cycle an element.
+  /// Both products, what lies between them, which has a part for each row of a tile, across its vectors' lanes, and packing.
   func estimate(for workload: Workload, knobs: Knobs, on machine: Machine) -> Double {
     guard case .attention(let w) = workload else { preconditionFailure("an attention workload") }
-    let (queries, tile) = (w.q.shape[2].estimate, knobs["rows"])
-    let rows = w.q.shape[0..<2].product.estimate * ((queries + tile - 1) / tile * tile)
-    let depth = w.q.shape[3].estimate + w.v.shape[3].estimate
-    // Of a panel's keys, scores are computed where some are seen; values are weighed by those that are.
-    let seen = (w.seen(by: knobs["columns"]) + w.seen(by: tile)) / 2
-    let packed = w.k.shape[0..<3].product.estimate * depth
-    return Double(rows * seen * depth / machine.lanes) / 1.5 + Double(packed) / 2
+    let (queries, rows, columns) = (w.q.shape[2].estimate, knobs["rows"], knobs["columns"])
+    // Vectors of a row's scores, and of its products.
+    var (scores, products) = (0, 0)
+    for first in stride(from: 0, to: queries, by: rows) {
+      let seen = w.seen(by: first + rows - 1)
+      // Of a panel's keys, scores are computed where some are seen; values are weighed by those that are.
+      let left = w.causalOffset == nil ? machine.wholeVectors(seen % columns) : (seen % columns > 0 ? columns : 0)
+      let vectors = (seen / columns * columns + left) / machine.lanes
+      scores += vectors
+      products += vectors * w.q.shape[3].estimate + seen * machine.vectors(for: w.v.shape[3].estimate)
+    }
+    let tiles = (queries + rows - 1) / rows
+    let perRow = 0.535 * Double(products) + 5 * Double(scores) + 1.75 * Double(machine.lanes * tiles)
+    return Double(w.headCount * rows) * perRow + Double(w.keptElements) / 2
   }
 
   func scratch(for workload: Workload, knobs: Knobs, on machine: Machine) -> [TensorType] {

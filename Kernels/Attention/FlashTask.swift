@@ -135,6 +135,9 @@ struct FlashTask {
   ) {
     func compute() {
       let panel = (key + column) / p.nr
+      let corner = Scores.Place(batch: batch, head: head, query: start + tile * p.mr, key: key + column)
+      // Arrives while the products are computed.
+      if p.w.maskIsFar(p.machine) { p.scores.fetchMask(queries: p.mr, keys: width, at: corner) }
       let products = b.accumulate(
         b.constant(0, p.element, [p.mr, width]), to: b.index(p.depth), unroll: p.knobs["unroll"]
       ) { depth in
@@ -142,9 +145,8 @@ struct FlashTask {
       } _: { depth in
         panels.keys.load(panels.place + [.at(panel), .at(depth), .span(zero, 1)], shape: [1, width])
       }
-      let place = Scores.Place(batch: batch, head: head, query: start + tile * p.mr, key: key + column)
       p.scores.store(
-        products, at: place, isWhole: isWhole, to: scores, [.at(slot), .span(zero, 0), .span(column, 1)])
+        products, at: corner, isWhole: isWhole, to: scores, [.at(slot), .span(zero, 0), .span(column, 1)])
     }
     if p.w.causalOffset == nil { return compute() }
     b.when(column.less(keys(of: tile, from: key))) { compute() }

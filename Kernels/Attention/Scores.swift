@@ -55,23 +55,27 @@ struct Scores {
   }
 
   /// Stores a tile of raw scores after cap and masks; those past the last key that a query sees become −∞.
-  /// - Parameter isWhole: whether all of the tile's keys are there, if that is known.
+  /// - Parameters:
+  ///   - isWhole: whether all of the tile's keys are there, if that is known.
+  ///   - turned: the mask's values for the tile, as `maskValues` gives them, if they are at hand.
   func store(
-    _ products: Tile, at place: Place, isWhole: Bool?, to buffer: TileBuffer, _ indices: [TileBuffer.Index]
+    _ products: Tile, at place: Place, isWhole: Bool?, mask turned: (() -> Tile)? = nil, to buffer: TileBuffer,
+    _ indices: [TileBuffer.Index]
   ) {
+    func finished(isWhole: Bool) -> Tile { self.finished(products, place, isWhole: isWhole, turned) }
     let count = products.shape[keysFirst ? 0 : 1]
     let divides = w.causalOffset == nil && w.k.shape[2].constant.map { $0 % count == 0 } ?? false
     if let isWhole = isWhole ?? (divides ? true : nil) {
-      return buffer.store(finished(products, place, isWhole: isWhole), indices)
+      return buffer.store(finished(isWhole: isWhole), indices)
     }
     b.when((place.key + count).lessEqual(seen(by: place.query))) {
-      buffer.store(finished(products, place, isWhole: true), indices)
+      buffer.store(finished(isWhole: true), indices)
     } otherwise: {
-      buffer.store(finished(products, place, isWhole: false), indices)
+      buffer.store(finished(isWhole: false), indices)
     }
   }
 
-  private func finished(_ products: Tile, _ place: Place, isWhole: Bool) -> Tile {
+  private func finished(_ products: Tile, _ place: Place, isWhole: Bool, _ turned: (() -> Tile)?) -> Tile {
     var result = products
     let shape = products.shape
     if w.softcap != 0 {
@@ -81,9 +85,11 @@ struct Scores {
     }
     let hidden = b.constant(.float(-.infinity), element, shape)
     if let mask {
-      let values = load(mask, shape, place, isWhole: isWhole)
+      let values = turned?() ?? load(mask, shape, place, isWhole: isWhole)
       if values.element == .bool {
         result = values.broadcast(to: shape).select(result, hidden)
+      } else if isBinary {
+        result = values.equal(hidden).select(hidden, result)
       } else {
         result = result + values.cast(element).broadcast(to: shape)
       }
@@ -106,13 +112,33 @@ struct Scores {
     return key.less(limit.broadcast(to: shape))
   }
 
+  /// Brings the mask's rows for some queries and keys nearer.
+  func fetchMask(queries: Int, keys: Int, at place: Place) {
+    guard let mask else { return }
+    for row in 0..<queries { mask.prefetch(outer(mask, place) + [place.query + row], from: place.key, count: keys) }
+  }
+
+  /// Batch and head as indices of the mask: where a stride is 0 any will do.
+  private func outer(_ mask: TileBuffer, _ place: Place) -> [Tile] {
+    zip([place.batch, place.head], mask.type.strides).map { $1 == 0 ? b.index(0) : $0 }
+  }
+
+  /// The mask's values for some queries and `count` keys, `[query, key]`, to be turned over: 0 or −∞ where it says what is seen.
+  func maskValues(at place: Place, queries: Tile, _ count: Int) -> Tile {
+    guard let mask else { preconditionFailure("a mask") }
+    let values = mask.load(
+      outer(mask, place).map { .at($0) } + [.gather(queries, 0), .span(place.key, 1)], shape: queries.shape + [count],
+      limits: [nil, keys - place.key])
+    guard isBinary else { return values.cast(element) }
+    return values.select(b.constant(0, element, values.shape), b.constant(.float(-.infinity), element, values.shape))
+  }
+
   /// The mask's values for a tile, as few as its strides of 0 leave. Rows past the last query stand at the last one.
   private func load(_ mask: TileBuffer, _ shape: [Int], _ place: Place, isWhole: Bool) -> Tile {
-    let zero = b.index(0)
-    let outer: [TileBuffer.Index] = zip([place.batch, place.head], mask.type.strides).map { .at($1 == 0 ? zero : $0) }
+    let outer: [TileBuffer.Index] = outer(mask, place).map { .at($0) }
     let limit = isWhole ? nil : keys - place.key
     if mask.type.strides[2] == 0 {
-      let place = outer + [.at(zero), .span(place.key, 0)]
+      let place = outer + [.at(b.index(0)), .span(place.key, 0)]
       if keysFirst { return mask.load(place, shape: [shape[0], 1], limits: [limit, nil]) }
       return mask.load(place, shape: [shape[1]], limits: [limit])
     }

@@ -29,6 +29,12 @@ extension AttentionCase {
     try AttentionCase(queries: 3, keys: 2, mask: type).check()
   }
 
+  /// A mask, or queries, larger than the level-2 cache, which are brought nearer as it goes.
+  @Test func largeOperands() throws {
+    try AttentionCase(heads: 1, keyHeads: 1, queries: 301, keys: 901, depth: 5, valueDepth: 3, mask: .float32).check()
+    try AttentionCase(queries: 3001, keys: 21, depth: 45, valueDepth: 4, headsInside: true).check()
+  }
+
   @Test func causal() throws {
     for (queries, keys) in [(1, 9), (20, 20), (13, 300), (150, 150), (9, 4)] {
       try AttentionCase(queries: queries, keys: keys, isCausal: true).check()
