@@ -33,8 +33,10 @@ public struct ScatterWorkload: Hashable, Sendable, Codable {
 
 /// y = x, then `y[place(i…)] = f(y[place(i…)], updates[i…])`
 ///
-/// Dimensions of the updates that are x's own cannot meet in one element: they are shared out and walked by vectors.
-/// The others run one after the other, so that the last of several updates wins whatever the number of workers.
+/// Dimensions of the updates that are x's own cannot meet in one element: they are shared out, and the last one is walked by vectors
+/// where its updates are close neighbours or its indices the same. Elsewhere, as along rows with an order of their own, updates are taken
+/// one by one as they lie in memory: a vector of them would be gathered from as many cache lines.
+/// The other dimensions run one after the other, so that the last of several updates wins whatever the number of workers.
 struct Scatter: KernelTemplate {
   let name = "scatter.ordered"
 
@@ -88,10 +90,11 @@ private struct ScatterProgram {
       case .picked: size
       }
     }
-    guard let last = free.last else {
-      b.parallel([], grain: 1) { _ in
+    guard let last = free.last, isByVectors(last) else {
+      b.parallel(free.map { b.size(w.updates.shape[$0]) }, work: .operations(cost)) { place in
         b.whenNotEmpty(sizes) {
-          inOrder([:]) { position in
+          // There is one index where nothing is free.
+          inOrder(Dictionary(uniqueKeysWithValues: zip(free, place))) { position in
             update(position, nil, Strip(start: b.index(0), count: 1, limit: nil))
           }
         }
@@ -100,17 +103,26 @@ private struct ScatterProgram {
     }
     let outer = free.dropLast().map { w.updates.shape[$0] }
     let inner = w.updates.shape[last]
-    let cost = ordered.reduce(4) { min(1 << 20, $0 * max(1, w.updates.shape[$1].estimate)) }
     b.divided(Division(outer: outer, inner: inner, cost: cost), outer: outer, inner: inner) { place, span in
       let known = Dictionary(uniqueKeysWithValues: zip(free, place))
       b.whenNotEmpty(sizes) {
         inOrder(known) { position in
-          let isByRows = w.indices.strides[last] == 0
           b.strips(span, lanes: lanes, vectors: isByRows ? vectors : 1) { update(position, last, $0) }
         }
       }
     }
     return b.finish()
+  }
+
+  /// Of what runs in order, in simple operations.
+  private var cost: Int { ordered.reduce(4) { min(1 << 20, $0 * max(1, w.updates.shape[$1].estimate)) } }
+
+  /// Whether an index is the same along the vectors' dimension: it is read once for a whole strip.
+  private var isByRows: Bool { free.last.map { w.indices.strides[$0] == 0 } ?? false }
+
+  /// Whether a vector of updates along a free dimension is of a few cache lines.
+  private func isByVectors(_ dimension: Int) -> Bool {
+    isByRows || w.updates.shape[dimension] == 1 || (w.updates.strides[dimension].constant ?? .max) <= 4
   }
 
   private func copy() {
@@ -136,8 +148,7 @@ private struct ScatterProgram {
     let shape = vector == nil ? [] : [strip.count]
     let limits = vector == nil ? [] : [strip.limit]
     let place = w.updates.shape.indices.map { d in d == vector ? strip.index(0) : TileBuffer.Index.at(position[d]!) }
-    // Indices that are the same for the whole strip are read once.
-    let isByRows = vector.map { w.indices.strides[$0] == 0 } ?? true
+    let isByRows = isByRows || vector == nil
     let indexPlace =
       isByRows && vector != nil
       ? w.updates.shape.indices.map { d in TileBuffer.Index.at(d == vector ? strip.start : position[d]!) } : place
