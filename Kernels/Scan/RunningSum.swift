@@ -30,10 +30,16 @@ struct RunningSum: KernelTemplate {
 
   func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
     guard case .scan(let w) = workload, w.x.element != .bool, !w.isAlong else { return nil }
-    return KnobSpace([("vectors", [1, 2, 4])])
+    return KnobSpace([("vectors", [1, 2, 4, 8, 16])])
   }
 
-  func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs { ["vectors": 2] }
+  /// As many vectors as hold a row, so that memory is walked as it lies; of longer rows so many that columns share cache lines.
+  func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
+    guard case .scan(let w) = workload else { preconditionFailure("a running sum") }
+    let view = SlicedSpace([w.x, w.output], axis: w.axis).views[1]
+    let row = view.shape[view.rank - 2].constant ?? .max
+    return ["vectors": [2, 4, 8, 16].first { row <= $0 * machine.lanes } ?? 2]
+  }
 
   func build(_ workload: Workload, knobs: Knobs, on machine: Machine) -> TileProgram {
     guard case .scan(let w) = workload else { preconditionFailure("a running sum") }

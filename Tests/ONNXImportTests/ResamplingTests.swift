@@ -38,4 +38,31 @@ extension ImportTests {
       #expect(zip(y.doubles, expected.doubles).allSatisfy { abs($0 - $1) < 1e-5 }, "\(shape) to \(sizes)")
     }
   }
+
+  /// Crops have a region for every axis, most often all of batch and channels: those stay as they are.
+  @Test(arguments: [(0.0, 1.0, 2), (0.25, 1.0, 3)])
+  func cropsLeaveWholeAxesAlone(start: Double, end: Double, steps: Int) throws {
+    func reals(_ name: String, _ values: [Double]) -> String {
+      node("Constant", [], [name], #"{"name": "value_floats", "floats": \#(values), "type": "FLOATS"}"#)
+    }
+    let (starts, ends) = ([0, start, 0.1, 0.2], [1, end, 0.7, 1.3])
+    let graph = try importModel(
+      model(
+        [
+          reals("r", starts + ends), constant("s", [2, 6, 31, 43]),
+          node(
+            "Resize", ["x", "r", "", "s"], ["y"],
+            #"{"name": "coordinate_transformation_mode", "s": "dGZfY3JvcF9hbmRfcmVzaXpl", "type": "STRING"},"#
+              + #"{"name": "mode", "s": "bGluZWFy", "type": "STRING"}"#),
+        ].joined(separator: ","),
+        inputs: "x: FLOAT[2,6,50,70]"))
+    #expect(graph.nodes.count { $0.op is GatherSum || $0.op is MatMul } == steps)
+    let op = Resize(
+      .linear, axes: [0, 1, 2, 3], sizes: [2, 6, 31, 43], scales: [0, 0, 0, 0], coordinateMode: .tfCropAndResize,
+      regionStarts: starts.map { Double(Float($0)) }, regionEnds: ends.map { Double(Float($0)) })
+    let x = floats([2, 6, 50, 70], (0..<42000).map { Float(($0 * 7919) % 1013) / 1013 })
+    let (y, expected) = (try graph.evaluate([x])[0], try op.reference([x])[0])
+    #expect(y.shape == expected.shape)
+    #expect(zip(y.doubles, expected.doubles).allSatisfy { abs($0 - $1) < 1e-5 })
+  }
 }

@@ -25,14 +25,15 @@ extension NodeImport {
     let x = try input(0)
     let axes = try self.axes(ints("axes") ?? Array(0..<rank(x)), rank: rank(x))
     var op = try resize(style)
-    let isIdentityAtOne = op.coordinateMode != .tfCropAndResize && op.coordinateMode != .tfHalfPixelForNN
     let region = op.coordinateMode == .tfCropAndResize ? try constant(input(1), "the region").doubles : []
     guard (scales ?? sizes.map { $0.map { _ in 1 } } ?? []).count == axes.count,
       region.isEmpty || region.count == 2 * axes.count
     else { throw Failure.badData("needs one scale or one size for each of \(axes.count) axes") }
     let (targets, factors) = try targets(x, axes, scales, sizes)
     for i in axes.indices.sorted(by: { axes[$0] < axes[$1] }) {
-      if isIdentityAtOne && targets[i] == shape(x)[axes[i]] { continue }
+      let isWhole = region.isEmpty || (region[i] == 0 && region[axes.count + i] == 1)
+      // All of an axis at its own size: as it is, unless coordinates are half a step off.
+      if isWhole && op.coordinateMode != .tfHalfPixelForNN && targets[i] == shape(x)[axes[i]] { continue }
       op.axes.append(axes[i])
       op.sizes.append(targets[i])
       op.scales.append(factors[i])
