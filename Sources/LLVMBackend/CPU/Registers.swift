@@ -130,18 +130,7 @@ extension KernelLowering {
       let lanes = (0..<count).map { start - offset + $0 }
       return count == 1 ? e.extract(x.chunks[first], lanes[0]) : e.shuffle(x.chunks[first], nil, lanes)
     }
-    var pieces = Array(x.chunks[first..<first + count / width])
-    var length = width
-    while pieces.count > 1 {
-      length *= 2
-      pieces = stride(from: 0, to: pieces.count, by: 2).map { i in
-        length > 2
-          ? e.shuffle(pieces[i], pieces[i + 1], Array(0..<length))
-          : e.insert(
-            e.insert(LLVMGetPoison(e.vector(e.type(x.element), 2)), pieces[i], 0), pieces[i + 1], 1)
-      }
-    }
-    return pieces[0]
+    return joined(Array(x.chunks[first..<first + count / width]), width)
   }
 
   func reshape(_ x: Registers, to shape: [Int]) -> Registers {
@@ -156,10 +145,7 @@ extension KernelLowering {
 
   func transpose(_ x: Registers, _ permutation: [Int]) -> Registers {
     let shape = permutation.map { x.shape[$0] }
-    let lanes = target.machine.lanes
-    if permutation == [1, 0], x.shape[0] % lanes == 0, x.shape[1] % lanes == 0 {
-      return transposeBlocks(x, lanes)
-    }
+    if permutation == [1, 0] { return transposeBlocks(x) }
     var strides = [Int](repeating: 1, count: x.shape.count)
     for d in x.shape.indices.dropLast().reversed() { strides[d] = strides[d + 1] * x.shape[d + 1] }
     return assemble(x.element, shape) { position in
@@ -178,26 +164,59 @@ extension KernelLowering {
     return assemble(x.element, x.shape) { extract(x, $0 / length * length + ($0 % length + by) % length) }
   }
 
-  /// Transposes a matrix of whole `n × n` blocks by log₂ n exchanges of halves (Eklundh, 1972).
-  private func transposeBlocks(_ x: Registers, _ n: Int) -> Registers {
-    let (rows, columns) = (x.shape[0], x.shape[1])
-    var result = [LLVMValueRef?](repeating: nil, count: x.chunks.count)
-    for r in stride(from: 0, to: rows, by: n) {
-      for c in 0..<columns / n {
-        var block = (0..<n).map { x.chunks[(r + $0) * (columns / n) + c] }
-        var half = n / 2
-        while half >= 1 {
-          for i in 0..<n where i & half == 0 {
-            let (a, b) = (block[i], block[i + half])
-            // Within groups of 2·half lanes: a keeps its lower half and takes b's lower half as its upper one.
-            block[i] = e.shuffle(a, b, (0..<n).map { $0 & half == 0 ? $0 : $0 - half + n })
-            block[i + half] = e.shuffle(a, b, (0..<n).map { $0 & half == 0 ? $0 + half : $0 + n })
-          }
-          half /= 2
-        }
-        for i in 0..<n { result[(c * n + i) * (rows / n) + r / n] = block[i] }
+  /// Transposes a matrix block by block: a block's columns are a chunk of its rows, its rows will be a chunk of the result's.
+  private func transposeBlocks(_ x: Registers) -> Registers {
+    let (heights, widths) = (widths(x.shape[0]), widths(x.shape[1]))
+    var result: [[LLVMValueRef]] = Array(repeating: [], count: x.shape[1])
+    var row = 0
+    for height in heights {
+      var column = 0
+      for (number, width) in widths.enumerated() {
+        let block = transposed((row..<row + height).map { x.chunks[$0 * widths.count + number] }, width)
+        for (i, chunk) in block.enumerated() { result[column + i].append(chunk) }
+        column += width
+      }
+      row += height
+    }
+    return Registers(element: x.element, shape: [x.shape[1], x.shape[0]], chunks: result.flatMap(\.self))
+  }
+
+  /// Transposes rows of `width` elements: both how many they are and their width are powers of two. Squares stand side by side in
+  /// longer rows, and each is transposed by exchanges of halves (Eklundh, 1972).
+  private func transposed(_ rows: [LLVMValueRef], _ width: Int) -> [LLVMValueRef] {
+    let side = min(rows.count, width)
+    // Of more rows than columns the squares are brought side by side before, else parted after.
+    var square = (0..<side).map { i in joined(stride(from: i, to: rows.count, by: side).map { rows[$0] }, width) }
+    let length = max(rows.count, width)
+    var half = side / 2
+    while half >= 1 {
+      for i in 0..<side where i & half == 0 {
+        let (a, b) = (square[i], square[i + half])
+        // Within groups of 2·half lanes: a keeps its lower half and takes b's lower half as its upper one.
+        square[i] = e.shuffle(a, b, (0..<length).map { $0 & half == 0 ? $0 : $0 - half + length })
+        square[i + half] = e.shuffle(a, b, (0..<length).map { $0 & half == 0 ? $0 + half : $0 + length })
+      }
+      half /= 2
+    }
+    if width <= side { return square }
+    return (0..<width).map { column in
+      let (row, first) = (square[column % side], column - column % side)
+      return side == 1 ? e.extract(row, first) : e.shuffle(row, nil, Array(first..<first + side))
+    }
+  }
+
+  /// Chunks of `width` elements side by side; their number is a power of two.
+  private func joined(_ chunks: [LLVMValueRef], _ width: Int) -> LLVMValueRef {
+    var (pieces, length) = (chunks, width)
+    while pieces.count > 1 {
+      length *= 2
+      pieces = stride(from: 0, to: pieces.count, by: 2).map { i in
+        length > 2
+          ? e.shuffle(pieces[i], pieces[i + 1], Array(0..<length))
+          : e.insert(
+            e.insert(LLVMGetPoison(e.vector(LLVMTypeOf(pieces[i]), 2)), pieces[i], 0), pieces[i + 1], 1)
       }
     }
-    return Registers(element: x.element, shape: [columns, rows], chunks: result.map { $0! })
+    return pieces[0]
   }
 }
