@@ -209,7 +209,7 @@ public struct GatherSumCase: Sendable {
     var sizes = DrawnSizes(g.flip(0.3))
     return GatherSumCase(
       g.pick(.float32, .float32, .float64, .float16), batch: sizes.dim("n", g.edge(most: 3)),
-      channels: sizes.dim("c", g.edge(most: 37)), size: sizes.dim("s", max(1, g.edge(most: 50))),
+      channels: g.flip(0.3) ? 3 : sizes.dim("c", g.edge(most: 37)), size: sizes.dim("s", max(1, g.edge(most: 50))),
       taps: g.pick(1, 2, 4, 16), points: sizes.dim("p", g.edge(most: 67)), channelsTogether: g.flip(),
       sharesTaps: g.flip(0.3), g.pick(.int32, .int64), sizes: sizes.values)
   }
