@@ -18,53 +18,62 @@ struct PartialReduction {
   private var leading: [Int] { rows.map { [$0] } ?? [] }
 
   /// What loops carry.
-  func start() -> [Tile] {
-    [b.constant(identity, element, leading + [vectors * lanes]), b.constant(identity, element, leading + [lanes])]
+  /// - Parameter count: reductions of one span at once.
+  func start(_ count: Int = 1) -> [Tile] {
+    [vectors * lanes, lanes].flatMap { width in
+      (0..<count).map { _ in b.constant(identity, element, leading + [width]) }
+    }
   }
 
   func join(_ x: Tile, _ y: Tile) -> Tile { ignoresNaN ? x.larger(y) : x.joined(function, y) }
 
   /// Joins a span's values; `value` gives those of a strip, whatever past its limit.
   func adding(_ span: Span, to carried: [Tile], _ value: (Strip) -> Tile) -> [Tile] {
+    addingEach(span, to: carried) { [value($0)] }
+  }
+
+  /// The same for several reductions: `values` gives a strip's for each.
+  func addingEach(_ span: Span, to carried: [Tile], _ values: (Strip) -> [Tile]) -> [Tile] {
     let wide = vectors * lanes
     let (begin, end) = (span.begin, span.end)
-    var (wideSum, sum) = (carried[0], carried[1])
+    var (wideSums, sums) = (Array(carried[..<(carried.count / 2)]), Array(carried[(carried.count / 2)...]))
+    func joined(_ sums: [Tile], _ strip: Strip) -> [Tile] { zip(sums, values(strip)).map { join($0, $1) } }
     if let length = span.length {
       let whole = length / wide * wide
       if whole > 0 {
-        wideSum =
-          b.loop(from: begin, to: begin + whole, step: wide, carrying: [wideSum]) { i, sums in
-            [join(sums[0], value(Strip(start: i, count: wide, limit: nil)))]
-          }[0]
+        wideSums =
+          b.loop(from: begin, to: begin + whole, step: wide, carrying: wideSums) { i, sums in
+            joined(sums, Strip(start: i, count: wide, limit: nil))
+          }
       }
       var position = whole
       while position + lanes <= length {
-        sum = join(sum, value(Strip(start: begin + position, count: lanes, limit: nil)))
+        sums = joined(sums, Strip(start: begin + position, count: lanes, limit: nil))
         position += lanes
       }
-      if position < length { sum = edge(sum, begin + position, b.index(length - position), value) }
-      return [wideSum, sum]
+      if position < length { sums = edge(sums, begin + position, b.index(length - position), values) }
+      return wideSums + sums
     }
     let wideEnd = begin + (end - begin) / wide * wide
-    wideSum =
-      b.loop(from: begin, to: wideEnd, step: wide, carrying: [wideSum]) { i, sums in
-        [join(sums[0], value(Strip(start: i, count: wide, limit: nil)))]
-      }[0]
-    if span.multiple % wide == 0 { return [wideSum, sum] }
+    wideSums =
+      b.loop(from: begin, to: wideEnd, step: wide, carrying: wideSums) { i, sums in
+        joined(sums, Strip(start: i, count: wide, limit: nil))
+      }
+    if span.multiple % wide == 0 { return wideSums + sums }
     let whole = begin + (end - begin) / lanes * lanes
-    sum =
-      b.loop(from: wideEnd, to: whole, step: lanes, carrying: [sum]) { i, sums in
-        [join(sums[0], value(Strip(start: i, count: lanes, limit: nil)))]
-      }[0]
-    if span.multiple % lanes == 0 { return [wideSum, sum] }
-    return [wideSum, edge(sum, whole, end - whole, value)]
+    sums =
+      b.loop(from: wideEnd, to: whole, step: lanes, carrying: sums) { i, sums in
+        joined(sums, Strip(start: i, count: lanes, limit: nil))
+      }
+    if span.multiple % lanes == 0 { return wideSums + sums }
+    return wideSums + edge(sums, whole, end - whole, values)
   }
 
-  private func edge(_ sum: Tile, _ start: Tile, _ limit: Tile, _ value: (Strip) -> Tile) -> Tile {
-    let values = value(Strip(start: start, count: lanes, limit: limit))
+  private func edge(_ sums: [Tile], _ start: Tile, _ limit: Tile, _ values: (Strip) -> [Tile]) -> [Tile] {
+    let values = values(Strip(start: start, count: lanes, limit: limit))
     let shape = leading + [lanes]
     let isInside = b.iota(shape, dimension: leading.count).less(limit.broadcast(to: shape))
-    return isInside.select(join(sum, values), sum)
+    return zip(sums, values).map { isInside.select(join($0, $1), $0) }
   }
 
   /// All partial results as one scalar, or one for each row.
@@ -73,6 +82,12 @@ struct PartialReduction {
     let wide = carried[0].reshape(leading + [vectors, lanes]).reduce(function, dimension: along).reshape(
       leading + [lanes])
     return join(wide, carried[1]).reduce(function, dimension: along).reshape(leading)
+  }
+
+  /// The same of each of several reductions.
+  func finishEach(_ carried: [Tile]) -> [Tile] {
+    let count = carried.count / 2
+    return (0..<count).map { finish([carried[$0], carried[count + $0]]) }
   }
 }
 

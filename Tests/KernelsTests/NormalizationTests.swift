@@ -4,12 +4,13 @@ import TensorTypes
 import Testing
 
 private func checkNormalization(
-  _ kind: NormalizationWorkload.Kind, _ x: View, rowRank: Int, sizes: [String: Int] = [:], scale: View? = nil
+  _ kind: NormalizationWorkload.Kind, _ x: View, rowRank: Int, sizes: [String: Int] = [:], scale: View? = nil,
+  knobs: [Knobs] = []
 ) throws {
   let seed = freshSeed()
   var generator = SeededGenerator(seed: seed)
   let normalization = NormalizationCase(kind, x, rowRank: rowRank, sizes: sizes, scale: scale)
-  try check(normalization.kernelCase(&generator), seed: seed)
+  try check(normalization.kernelCase(&generator), seed: seed, knobs: knobs)
 }
 
 @Suite struct NormalizationTests {
@@ -44,6 +45,19 @@ private func checkNormalization(
         try checkNormalization(
           kind, View(.float32, [2, .symbol("c"), .symbol("n")]), rowRank: 2, sizes: ["c": 3, "n": n])
       }
+    }
+  }
+
+  /// Tasks of several rows, of which the next is measured while one is finished.
+  @Test func piecesOfSeveralRows() throws {
+    let knobs = [1, 2, 4].map { ["vectors": 4, "block": 4096, "wholeRows": $0, "prefetch": 0, "rows": 1] as Knobs }
+    for kind in [NormalizationWorkload.Kind.layer(epsilon: 1e-5), .rms(epsilon: 1e-6)] {
+      for rows in [1, 4, 5] {
+        try checkNormalization(kind, View(.float32, [Dim(rows), 32_801]), rowRank: 1, knobs: knobs)
+      }
+      try checkNormalization(
+        kind, View(.float32, [2, .symbol("g"), 3, 11_000]), rowRank: 2, sizes: ["g": 3],
+        scale: View(.float32, [2, .symbol("g"), 3, 11_000], strides: [0, 3, 1, 0]), knobs: knobs)
     }
   }
 

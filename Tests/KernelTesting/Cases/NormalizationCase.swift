@@ -26,14 +26,19 @@ public struct NormalizationCase: Sendable {
     var sizes = DrawnSizes(g.flip(0.3))
     let rank = g.size(1...3)
     let shape = [Dim(g.size(1...3))] + (0..<rank).map { sizes.dim("n\($0)", g.edge(most: [131, 19, 9][rank - 1])) }
-    switch g.size(0...3) {
-    case 0: return NormalizationCase(kind, View(.float32, shape), rowRank: rank, sizes: sizes.values)
-    case 1: return NormalizationCase(kind, View(.float32, shape), rowRank: 1, sizes: sizes.values)
-    case 2:
+    switch g.size(0...8) {
+    case 0...1: return NormalizationCase(kind, View(.float32, shape), rowRank: rank, sizes: sizes.values)
+    case 2...3: return NormalizationCase(kind, View(.float32, shape), rowRank: 1, sizes: sizes.values)
+    case 4...5:
       // Rows that run across vectors.
       let turned = [shape[0], Dim(g.size(1...9)), shape[1]]
       return NormalizationCase(
         kind, .transposed(.float32, turned, [0, 2, 1]), rowRank: 1, sizes: sizes.values.filter { $0.key == "n0" })
+    case 6:
+      // Rows that are cut into pieces.
+      let long = [Dim(g.size(1...5)), Dim(g.size(1...2)), Dim(32_768 + g.edge([16, 64, 4096], most: 8192))]
+      return NormalizationCase(
+        g.pick(.layer(epsilon: 1e-5), .rms(epsilon: 1e-6)), View(.float32, long), rowRank: g.size(1...2))
     default:
       let (h, w) = (g.edge(most: 19), g.size(1...9))
       var open = DrawnSizes(g.flip(0.3))
