@@ -45,17 +45,21 @@ struct NormalizePieces: KernelTemplate {
   }
 
   /// Rows of a task: several, of tensors too large for the caches, where the caches hold a row for each thread; at least two tasks
-  /// a thread.
+  /// a thread. Not of rows that level 2 holds together with what their epilogue reads at each row anew: two rows would push it out.
   private func wholeRows(_ space: NormalizationSpace, _ machine: Machine) -> Int {
     let elements = space.elements.map { space.loops.shape[$0] }.estimatedCount
     let rows = space.rows.map { space.loops.shape[$0] }.estimatedCount
     let (bytes, workers) = (elements * space.w.x.element.byteCount, machine.workers ?? 4)
+    let fitsLevel2 = bytes <= machine.cacheBytes[1] / 2 && rows >= 4 * workers
+    let hasOperands = space.loops.views.dropFirst().dropLast().contains { $0.strides.last != 0 }
     let isLarge = rows * elements * space.w.epilogue.output.element.byteCount >= machine.keptBytes
-    if isLarge, bytes * workers <= machine.keptBytes, let neighbours = space.loops.shape[space.rows].last!.constant {
+    if isLarge, !(fitsLevel2 && hasOperands), bytes * workers <= machine.keptBytes,
+      let neighbours = space.loops.shape[space.rows].last!.constant
+    {
       let most = min(neighbours, rows / (2 * workers))
       if let count = [16, 8, 4, 2].first(where: { $0 <= most }) { return count }
     }
-    return bytes <= machine.cacheBytes[1] / 2 && rows >= 4 * workers ? 1 : 0
+    return fitsLevel2 ? 1 : 0
   }
 
   func scratch(for workload: Workload, knobs: Knobs, on machine: Machine) -> [TensorType] {
