@@ -8,6 +8,8 @@ struct StripMap {
   private let vectors: Int
   private let lanes: Int
   private let fetches: Bool
+  /// Whether transposed results are stored past the caches: large ones whose rows all begin with a line, where two vectors fill one.
+  private let streams: Bool
   private let b: TileBuilder
   private let inputs: [TileBuffer]
   private let output: TileBuffer
@@ -28,9 +30,14 @@ struct StripMap {
     let inputs = space.views.dropLast().enumerated().map { b.parameter("x\($0)", .input, $1.buffer) }
     let y = b.parameter("y", .output, space.views.last!.buffer)
     let bytes = space.shape.estimatedCount * output.element.byteCount
+    func fillsLines(_ count: Int) -> Bool { count * output.element.byteCount % 64 == 0 }
+    let areLines =
+      fillsLines(2 * machine.lanes)
+      && space.views.last!.strides.dropLast().allSatisfy { $0.constant.map(fillsLines) ?? false }
     StripMap(
       expression: expression, space: space, vectors: vectors, lanes: machine.lanes,
-      fetches: bytes > machine.cacheBytes[1] / 4, b: b, inputs: inputs, output: y
+      fetches: bytes > machine.cacheBytes[1] / 4, streams: bytes >= machine.keptBytes && areLines, b: b,
+      inputs: inputs, output: y
     ).emit()
     return b.finish()
   }
@@ -96,14 +103,17 @@ struct StripMap {
     let order = space.shape.indices.filter { $0 != other && $0 != inner }
     let (rows, columns) = (space.shape[other], space.shape[inner])
     // Rows of a task: about 4096 elements, in groups that keep the cache lines of both sides. Columns: so few that the
-    // pages of the transposed operand, often one a column, are known to the TLB while the next groups of rows pass by.
-    let (group, columnsAtATime) = (16, 512)
+    // pages of the transposed operand, often one a column, are known to the TLB while the next groups of rows pass by. Fewer, in more
+    // rows, where lines are stored past the caches: nothing of the output has to stay, and what is fetched is used sooner.
+    let isThin = rows.constant.map { $0 <= 64 } ?? false
+    let streams = streams && !isThin
+    let (group, columnsAtATime) = (16, streams ? 128 : 512)
     let columnBlock = columns.constant.map { $0 > columnsAtATime * 3 / 2 } ?? true ? columnsAtATime : nil
     let width = columnBlock ?? columns.estimate
     // Few rows whose columns lie one after the other in the transposed operand are taken together: it is then read as it lies. Not
     // by vectors of less than a cache line: the many lines of the output that are written in parts would not stay until they are whole.
     let isFew =
-      columnBlock != nil && lanes >= 16 && rows.constant.map { $0 <= 64 } ?? false
+      columnBlock != nil && lanes >= 16 && isThin
       && space.views.dropLast().allSatisfy { !isTransposed($0, other) || $0.strides[inner] == rows }
     let block = isFew ? rows.estimate : max(group, min(256, 4096 / max(1, width) / group * group))
     let (rowCount, columnCount) = (b.size(rows), b.size(columns))
@@ -115,12 +125,17 @@ struct StripMap {
     b.parallel(extents, work: .operations(work)) { indices in
       let columnSpan = b.part(indices[order.count], of: columns, columnCount, by: columnBlock)
       let rowSpan = b.part(indices[order.count + 1], of: rows, rowCount, by: block)
-      b.strips(columnSpan, lanes: lanes, vectors: 2) { column in
-        b.strips(rowSpan, lanes: lanes, vectors: 1) { row in
-          let outer = Array(zip(order, indices))
-          if fetches { fetch(outer, other, row, by: isFew ? nil : block, column) }
-          tiles(outer, other, row, column)
-        }
+      func forColumns(_ body: (Strip) -> Void) { b.strips(columnSpan, lanes: lanes, vectors: 2, body) }
+      func forRows(_ body: (Strip) -> Void) { b.strips(rowSpan, lanes: lanes, vectors: 1, body) }
+      func strip(_ row: Strip, _ column: Strip) {
+        let outer = Array(zip(order, indices))
+        if fetches { fetch(outer, other, row, by: isFew ? nil : block, column) }
+        tiles(outer, other, row, column)
+      }
+      if streams {
+        forRows { row in forColumns { strip(row, $0) } }
+      } else {
+        forColumns { column in forRows { strip($0, column) } }
       }
     }
   }

@@ -1,12 +1,14 @@
 import KernelTesting
 import Kernels
+import LLVMBackend
 import TensorTypes
 import Testing
+import TileIR
 
-private func checkCopy(_ x: View, _ y: View, sizes: [String: Int] = [:]) throws {
+private func checkCopy(_ x: View, _ y: View, sizes: [String: Int] = [:], targets: [Target]? = nil) throws {
   let seed = freshSeed()
   var generator = SeededGenerator(seed: seed)
-  try check(CopyCase(x, y, sizes: sizes).kernelCase(&generator), seed: seed)
+  try check(CopyCase(x, y, sizes: sizes).kernelCase(&generator), seed: seed, targets: targets)
 }
 
 @Suite struct MovementTests {
@@ -20,6 +22,20 @@ private func checkCopy(_ x: View, _ y: View, sizes: [String: Int] = [:]) throws 
         .transposed(type, [1, 3, h, w], [0, 2, 3, 1]), View(type, [1, h, w, 3]), sizes: ["h": rows, "w": columns])
       try checkCopy(
         .transposed(type, [1, h, w, 20], [0, 3, 1, 2]), View(type, [1, 20, h, w]), sizes: ["h": rows, "w": columns])
+    }
+  }
+
+  /// As large results are: here any size is too large for caches of nothing.
+  @Test(arguments: [ElementType.float32, .float16, .int64, .uint8]) func transposesPastCaches(type: ElementType) throws
+  {
+    let targets = (Target.runnable.prefix(1) + [.avx2]).map { target in
+      var target = target
+      target.machine.cacheBytes[2] = 0
+      return target
+    }
+    for (m, n) in [(64, 256), (65, 256), (100, 320), (81, 64), (300, 448), (130, 330)] {
+      try checkCopy(
+        .transposed(type, [2, Dim(n), Dim(m)], [0, 2, 1]), View(type, [2, Dim(m), Dim(n)]), targets: targets)
     }
   }
 
