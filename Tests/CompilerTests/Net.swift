@@ -23,6 +23,11 @@ struct Net {
   mutating func constant(_ shape: [Int], _ range: ClosedRange<Double> = -1...1) -> ValueID {
     graph.addConstant(HostTensor.random(.float32, shape, range, &random))
   }
+  /// A constant that says `isSet` of the place of each element.
+  mutating func flags(_ shape: [Int], _ isSet: (Int) -> Bool) -> ValueID {
+    let numbers = (0..<shape.reduce(1, *)).map { Int64(isSet($0) ? 1 : 0) }
+    return graph.addConstant(HostTensor(.bool, shape, .integers(numbers)))
+  }
   mutating func add(_ op: any Op, _ x: ValueID...) throws -> ValueID { try graph.add(op, x.map { Optional($0) })[0] }
   mutating func binary(_ f: BinaryFunction, _ x: ValueID, _ y: ValueID) throws -> ValueID {
     try add(Elementwise(.binary(f, graph.type(x).element)), x, y)

@@ -7,23 +7,30 @@ import TensorTypes
 /// guard (`isNaN(p) ? 0 : p`) around the softmax, which is absorbed.
 let attentionRules: [Rule] = [
   Rule("softmax(q·kᵀ · scale + mask) · v = attention(q, k, v, mask)", on: MatMul.self) { g, op, x in
-    let weights = g.guarded(x[0]) ?? x[0]
+    let rows = g.beforeReshape(x[0])
+    let weights = g.guarded(rows)
     guard let (softmax, scores) = g.producer(weights, Softmax.self) else { return nil }
     func miss(_ reason: @autoclosure () -> String) -> ValueID? { g.missed(.attention, at: weights, reason()) }
     let rank = g.type(scores[0]).rank
-    if !g.isUsedOnce(x[0]) { return miss("its result has other readers than the product with the values") }
+    if !g.isUsedOnce(x[0]) || !g.isUsedOnce(rows) {
+      return miss("its result has other readers than the product with the values")
+    }
     if op.transposeLeft { return miss("the product with the values reads it transposed") }
     if softmax.logarithm { return miss("it is a logarithm") }
     if softmax.axis != rank - 1 {
       return miss("over dimension \(softmax.axis) of \(rank), attention's is over the last")
     }
     guard var pattern = try g.attentionScores(scores[0], for: weights) else { return nil }
+    // Whatever reshapes are between, rows are the product's.
+    guard pattern.scores == g.shape(x[0]), pattern.scores.last == g.shape(weights).last else {
+      return miss("scores of \(pattern.scores) are reshaped to others")
+    }
     pattern.value = op.transposeRight ? try g.build(Transpose.ofMatrices(rank: g.type(x[1]).rank), x[1]) : x[1]
     return try g.attention(pattern, for: weights)
   }
 ]
 
-/// What an attention is made of, of any rank from 2 to 4.
+/// What an attention is made of, of any rank from 2.
 private struct AttentionPattern {
   /// `[…, Sq, D]`, or `[…, D, Sq]` if `queryIsTransposed`.
   var query: ValueID
@@ -33,30 +40,45 @@ private struct AttentionPattern {
   var keyIsTransposed: Bool
   /// `[…, Sk, E]`; set last.
   var value: ValueID
+  /// `[…, Sq, Sk]`, the product's shape.
+  var scores: Shape
   var scale = 1.0
-  var mask: Mask?
+  /// The last is applied first.
+  var masks: [PlacedMask]
 
-  enum Mask {
-    /// Added to the scores.
-    case additive(ValueID)
-    /// Whether a key is seen: scores elsewhere become `otherwise`.
-    case seen(ValueID, inverted: Bool, otherwise: Double)
+  /// The scores' shape for the attention, of rank 4: batch and heads are what some mask distinguishes, as those of
+  /// products over a batch of heads do.
+  var frame: Shape {
+    let matrix = Array(scores.suffix(2))
+    switch scores.count {
+    case 2: return [1, 1] + matrix
+    case 3:
+      let split = masks.lazy.map(\.shape).first { $0.count == 4 && $0.suffix(2) == scores.suffix(2) }
+      return split ?? [scores[0], 1] + matrix
+    case 4: return scores
+    default: return [scores.dropLast(3).product, scores[scores.count - 3]] + matrix
+    }
   }
 }
 
 extension GraphRewriter {
-  /// The softmax, if `value` is `isNaN(s) ? 0 : s` of it and nothing else reads it.
-  fileprivate func guarded(_ value: ValueID) -> ValueID? {
-    guard isUsedOnce(value), case .select(.value(let condition), let a, let b)? = form(value) else { return nil }
-    guard case .constant(0) = a, let inner = b.value else { return nil }
-    return form(condition)?.operand(of: .isNaN) == inner ? inner : nil
+  /// The softmax, if `value` is `isNaN(s) ? 0 : s` of it and nothing else reads it; else `value`.
+  fileprivate func guarded(_ value: ValueID) -> ValueID {
+    guard isUsedOnce(value), case .select(.value(let condition), let a, let b)? = form(value) else { return value }
+    guard case .constant(0) = a, let inner = b.value else { return value }
+    return form(condition)?.operand(of: .isNaN) == inner ? inner : value
   }
 
-  /// The parts of `value = q·kᵀ · scale + mask`, the mask being last and there at most once.
+  /// What `value` is a reshape of, if it is one and nothing else reads it; else `value`.
+  fileprivate func beforeReshape(_ value: ValueID) -> ValueID {
+    guard isUsedOnce(value), let (_, source) = producer(value, Reshape.self) else { return value }
+    return source[0]
+  }
+
+  /// The parts of `value = q·kᵀ · scale + masks`, all masks coming after the scale, reshapes anywhere.
   /// - Parameter softmax: which reads them; the reason why they don't suit is noted under it.
   fileprivate mutating func attentionScores(_ value: ValueID, for softmax: ValueID) throws -> AttentionPattern? {
-    let shape = shape(value)
-    var mask: AttentionPattern.Mask?
+    var masks: [PlacedMask] = []
     var scale = 1.0
     var current = value
     while true {
@@ -64,14 +86,17 @@ extension GraphRewriter {
         return missed(.attention, at: softmax, "the scores have other readers (\(describe(current)))")
       }
       if let (product, operands) = producer(current, MatMul.self) {
-        guard self.shape(current) == shape else {
-          return missed(.attention, at: softmax, "the mask has more dimensions than the scores or larger ones")
-        }
         let (query, key) = (try withoutScale(operands[0]), try withoutScale(operands[1]))
+        // A bound says nothing of scores that no mask has hidden.
+        while case .atLeast? = masks.last?.mask { masks.removeLast() }
         return AttentionPattern(
           query: query.value, queryIsTransposed: product.transposeLeft, key: key.value,
-          keyIsTransposed: !product.transposeRight, value: operands[1],
-          scale: scale * query.scale * key.scale, mask: mask)
+          keyIsTransposed: !product.transposeRight, value: operands[1], scores: shape(current),
+          scale: scale * query.scale * key.scale, masks: masks)
+      }
+      if let (_, source) = producer(current, Reshape.self) {
+        current = source[0]
+        continue
       }
       guard let form = form(current) else {
         return missed(
@@ -82,10 +107,11 @@ extension GraphRewriter {
         // A mask would have to be scaled too if it came before.
         scale *= factor
         current = inner
-      } else if mask == nil, scale == 1, let (inner, found) = masked(form, shape) {
-        (mask, current) = (found, inner)
+      } else if scale == 1, let (inner, mask) = masked(form, shape(current)) {
+        masks.append(PlacedMask(mask: mask, shape: shape(current)))
+        current = inner
       } else {
-        let reason = mask != nil ? "a second mask" : scale != 1 ? "a mask before the scale" : hiding(form)
+        let reason = scale != 1 ? "a mask before the scale" : hiding(form)
         return missed(.attention, at: softmax, "\(describe(current)): \(reason)")
       }
     }
@@ -96,31 +122,38 @@ extension GraphRewriter {
     guard case .select(_, let a, let b) = form, let number = a.constant ?? b.constant else {
       return "neither a scale nor a mask of a product"
     }
-    return "scores become \(number) where they are hidden, a mask's are below -1e30"
+    return "scores become \(number) where they are hidden, a mask's are below \(ScoreMask.weightless)"
   }
 
-  private func masked(_ form: Form, _ shape: Shape) -> (ValueID, AttentionPattern.Mask)? {
+  /// The scores of `shape` that `form` masks, and how.
+  private func masked(_ form: Form, _ shape: Shape) -> (ValueID, ScoreMask)? {
     for (x, y) in form.operands(of: .add) {
-      guard let scores = x.value, let mask = y.value, self.shape(scores) == shape, leadsToMatMul(scores) else {
+      guard let scores = x.value, let mask = y.value, self.shape(scores) == shape, leadsToProduct(scores) else {
         continue
       }
       return (scores, .additive(mask))
     }
+    if let (scores, low) = form.valueAndConstant(of: .maximum), low < ScoreMask.absorbing {
+      return (scores, .atLeast(low))
+    }
     guard case .select(.value(let condition), let a, let b) = form else { return nil }
-    if let scores = a.value, let other = b.constant, other < -1e30, self.shape(scores) == shape {
+    if let scores = a.value, let other = b.constant, other < ScoreMask.weightless, self.shape(scores) == shape {
       return (scores, .seen(condition, inverted: false, otherwise: other))
     }
-    if let scores = b.value, let other = a.constant, other < -1e30, self.shape(scores) == shape {
+    if let scores = b.value, let other = a.constant, other < ScoreMask.weightless, self.shape(scores) == shape {
       return (scores, .seen(condition, inverted: true, otherwise: other))
     }
     return nil
   }
 
-  /// Whether scalings of a matrix product compute `value`.
-  private func leadsToMatMul(_ value: ValueID) -> Bool {
-    var current = value
-    while let form = form(current), let (inner, _) = scaled(form) { current = inner }
-    return producer(current, MatMul.self) != nil
+  /// Whether scalings, masks and reshapes of a matrix product compute `value`, looking at most `depth` nodes far.
+  private func leadsToProduct(_ value: ValueID, depth: Int = 8) -> Bool {
+    if depth == 0 { return false }
+    if producer(value, MatMul.self) != nil { return true }
+    if let (_, source) = producer(value, Reshape.self) { return leadsToProduct(source[0], depth: depth - 1) }
+    guard let form = form(value) else { return false }
+    let inner = scaled(form)?.0 ?? masked(form, shape(value))?.0
+    return inner.map { leadsToProduct($0, depth: depth - 1) } ?? false
   }
 
   /// `x` and `c`, if `value` is `x · c`, looking through what only moves elements of `x · c`.
@@ -138,72 +171,49 @@ extension GraphRewriter {
 
   /// Builds the attention; nil if ranks or sizes do not suit the op.
   fileprivate mutating func attention(_ pattern: AttentionPattern, for softmax: ValueID) throws -> ValueID? {
-    let rank = type(pattern.query).rank
-    guard (2...4).contains(rank), [pattern.key, pattern.value].allSatisfy({ type($0).rank == rank }),
-      type(pattern.query).element.isFloat
+    let (scores, frame) = (pattern.scores, pattern.frame)
+    let element = type(pattern.query).element
+    guard [pattern.query, pattern.key, pattern.value].allSatisfy({ type($0).rank == scores.count }), element.isFloat
     else {
       let ranks = [pattern.query, pattern.key, pattern.value].map { "\(type($0))" }.joined(separator: ", ")
-      return missed(.attention, at: softmax, "queries, keys and values \(ranks), wanted of one rank from 2 to 4")
+      return missed(.attention, at: softmax, "queries, keys and values \(ranks), wanted of one rank")
     }
     var (query, key) = (pattern.query, pattern.key)
-    if pattern.queryIsTransposed { query = try build(Transpose.ofMatrices(rank: rank), query) }
-    if pattern.keyIsTransposed { key = try build(Transpose.ofMatrices(rank: rank), key) }
+    if pattern.queryIsTransposed { query = try build(Transpose.ofMatrices(rank: scores.count), query) }
+    if pattern.keyIsTransposed { key = try build(Transpose.ofMatrices(rank: scores.count), key) }
     var operands = [query, key, pattern.value]
-    for i in operands.indices { operands[i] = try withFourDimensions(operands[i]) }
+    for i in operands.indices where frame != scores {
+      let own = shape(operands[i])
+      guard own.dropLast(2) == scores.dropLast(2) else {
+        return missed(.attention, at: softmax, "batch and heads of \(own) and scores \(scores) differ")
+      }
+      operands[i] = try build(Reshape(frame.prefix(2) + own.suffix(2)), operands[i])
+    }
     let (q, k, v) = (shape(operands[0]), shape(operands[1]), shape(operands[2]))
     // A matrix product broadcasts outer dimensions, attention does not.
     guard q[0] == k[0], k[0] == v[0], k[1] == v[1], q[1] == k[1] || divides(k[1], q[1]) else {
       return missed(.attention, at: softmax, "batch and heads of queries \(q), keys \(k) and values \(v) differ")
     }
-    if let mask = pattern.mask {
-      let value = try additiveOrSeen(mask, type(pattern.query).element)
-      guard type(value).element == .bool || type(value).element == type(pattern.query).element,
-        type(value).rank <= rank
-      else { return missed(.attention, at: softmax, "a mask \(type(value))") }
-      // One of lower rank is aligned at the innermost dimension, as it broadcasts.
-      operands.append(rank == 3 && type(value).rank == 3 ? try withFourDimensions(value) : value)
+    if !pattern.masks.isEmpty {
+      guard let mask = try joined(pattern.masks, element, frame: frame) else {
+        return missed(.attention, at: softmax, "masks that don't make one")
+      }
+      guard type(mask).element == .bool || type(mask).element == element else {
+        return missed(.attention, at: softmax, "a mask \(type(mask))")
+      }
+      operands.append(mask)
     }
     let op = Attention(scale: pattern.scale)
     guard let type = try? op.infer(operands.map { type($0) })[0] else {
       return missed(.attention, at: softmax, "operands \(operands.map { type($0) })")
     }
     let result = try build(op, operands)[0]
-    switch rank {
-    case 2: return try build(Reshape(Shape(type.shape[2...])), result)
-    case 3: return try build(Reshape([type.shape[0]] + type.shape[2...]), result)
-    default: return result
-    }
+    return frame == scores ? result : try build(Reshape(scores.dropLast(2) + type.shape.suffix(2)), result)
   }
 
   private func divides(_ a: Dim, _ b: Dim) -> Bool {
     guard let x = a.constant, let y = b.constant, x > 0 else { return false }
     return y % x == 0
-  }
-
-  /// `[B, H, S, D]` from `[S, D]` or from `[B, S, D]`, whose B stays the batch.
-  private mutating func withFourDimensions(_ value: ValueID) throws -> ValueID {
-    let shape = shape(value)
-    switch shape.count {
-    case 4: return value
-    case 3: return try build(Reshape([shape[0], 1] + shape[1...]), value)
-    default: return try build(Reshape([Dim](repeating: 1, count: 4 - shape.count) + shape), value)
-    }
-  }
-
-  private mutating func additiveOrSeen(_ mask: AttentionPattern.Mask, _ element: ElementType) throws -> ValueID {
-    switch mask {
-    case .additive(let value): return value
-    case .seen(let condition, let inverted, let otherwise):
-      if otherwise == -.infinity {
-        return inverted ? try build(.unary(.not, .bool), condition) : condition
-      }
-      // A finite number far below any score absorbs what it is added to.
-      let f = Expression(inputs: [.bool]) { e in
-        let (c, zero, low) = (e.input(0), e.constant(0, element), e.constant(otherwise, element))
-        return inverted ? e.select(c, low, zero) : e.select(c, zero, low)
-      }
-      return try build(f, condition)
-    }
   }
 }
 
