@@ -68,7 +68,7 @@ extension Planner {
         views.append(node)
         value = graph[node].operands[0]!
       }
-      if views.contains(where: { graph[$0].op is Transpose }), !isWrittenByRows(value) { continue }
+      if views.contains(where: { graph[$0].op is Transpose }), !isWrittenByRows(value), !isAttention(value) { continue }
       guard isComputedByKernel(value), homes[value] == nil, isKnown(graph.type(output.value).shape, before: value)
       else { continue }
       if graphNumber == 0 {
@@ -117,6 +117,11 @@ extension Planner {
       if let op = graph[node].op as? Transpose { return place?.transposed(op.permutation.inverted) }
       return place?.reshaped(source)
     }
+  }
+
+  /// Whether attention computes `value`, read once: it writes rows of heads, wherever they lie.
+  private func isAttention(_ value: ValueID) -> Bool {
+    uses[value.index].count == 1 && graph.producer(value).map { graph[$0].op is Attention } ?? false
   }
 
   /// Whether the kernel that computes `value` with channels last had better write it with channels first, as it is read
