@@ -29,7 +29,7 @@ public let allKernels: [any KernelTemplate] = [
   Resize(),
   Scatter(),
   RunningSum(), RunningSumRows(), RunningSumAlong(),
-  MergeSort(),
+  MergeSort(), FirstOfRows(),
   ArgReduce(),
   Philox(),
   Recurrence(),

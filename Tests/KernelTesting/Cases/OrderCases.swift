@@ -97,6 +97,16 @@ public struct SortCase: Sendable {
       (x, axis, sizes) = (g.flip(0.7) ? View(element, shape) : .transposed(element, shape, [1, 0]), 1, drawn.values)
       if x.strides[1] != 1 { axis = 0 }
     }
+    // Many rows, of which lanes of vectors take one each.
+    if g.flip(0.3) {
+      var drawn = DrawnSizes(g.flip(0.3))
+      let shape: Shape = [
+        drawn.dim("n0", g.edge([16, 32], most: 140) + 16), drawn.dim("n1", g.edge([16, 32], most: 70)),
+      ]
+      (x, axis, sizes) = (g.flip(0.7) ? View(element, shape) : .transposed(element, shape, [1, 0]), 1, drawn.values)
+      return SortCase(
+        x, axis: axis, k: Dim(min(g.size(1...9), shape[1].evaluate(sizes)!)), isDescending: g.flip(), sizes: sizes)
+    }
     let length = x.shape[axis].evaluate(sizes)!
     let count = g.pick(length, g.size(0...length), g.size(0...length / 8), min(1, length))
     let k: Dim = sizes.isEmpty ? Dim(count) : .symbol("k")
