@@ -9,8 +9,8 @@ struct FirstOfRows: KernelTemplate {
 
   /// As many as registers hold.
   private static let mostKept = 8
-  /// Elements times those kept from which on it takes longer than to find the first by counting.
-  private static let mostSteps = 8192
+  /// Elements times those kept, for each lane, from which on it takes longer than to find the first by counting.
+  private static let mostSteps = 512
 
   func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
     guard case .sort(let w) = workload, let k = w.output.shape[w.axis].constant, (1...Self.mostKept).contains(k) else {
@@ -19,7 +19,7 @@ struct FirstOfRows: KernelTemplate {
     let space = SlicedSpace([w.x, w.output, w.indices], axis: w.axis)
     // Fewer rows leave lanes empty.
     let rows = space.views[0].shape.dropLast().last!.estimate
-    return rows >= machine.lanes && space.length.estimate <= Self.mostSteps / k ? KnobSpace([]) : nil
+    return rows >= machine.lanes && space.length.estimate * k <= Self.mostSteps * machine.lanes ? KnobSpace([]) : nil
   }
 
   func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs { [:] }
