@@ -80,6 +80,18 @@ struct AttentionMaskTests {
     #expect(try recognised(twice).count(Attention.self) == 0)
   }
 
+  /// Only what is −∞ is hidden whatever another mask adds to it.
+  @Test(arguments: [-Double.infinity, -3e38]) func causalAndPadded(_ low: Double) throws {
+    var n = Net()
+    let numbers = (0..<25).map { $0 % 5 > $0 / 5 ? Float(low) : 0 }
+    let border = n.graph.addConstant(HostTensor(.float32, [5, 5], numbers))
+    let (after, _) = try fused(
+      attention(&n, [2, 3], keys: 5) { n, s in
+        try n.binary(.add, n.binary(.add, s, border), n.input([2, 1, 1, 5]))
+      })
+    #expect(after.first(Attention.self)?.causal == (low == -.infinity))
+  }
+
   /// Products of a batch of heads, masked as heads of a batch.
   @Test(arguments: [1, 3]) func batchOfHeads(_ heads: Int) throws {
     var n = Net()

@@ -225,8 +225,10 @@ let causalRules: [Rule] = [
   },
   Rule("attention(q, k, v, j ≤ i + c and m) = causal attention(q, k, v, m)", on: Attention.self) { g, op, x in
     guard x.count == 4, !op.causal, let form = g.form(x[3]) else { return nil }
-    for (a, b) in form.operands(of: .and) {
-      guard let border = a.value, let mask = b.value, let offset = g.causalOffset(border, x) else { continue }
+    for (a, b) in form.operands(of: .and) + form.operands(of: .add) {
+      guard let border = a.value, let mask = b.value, let offset = g.causalOffset(border, x, isSole: false) else {
+        continue
+      }
       return try g.build(op.causal(offset), x[0], x[1], x[2], mask)
     }
     return nil
@@ -243,15 +245,18 @@ extension Attention {
 
 extension GraphRewriter {
   /// c, if a mask lets query i see just the keys j ≤ i + c.
-  /// - Parameter operands: the attention's.
-  fileprivate func causalOffset(_ mask: ValueID, _ operands: [ValueID]) -> Dim? {
+  /// - Parameters:
+  ///   - operands: the attention's.
+  ///   - isSole: whether nothing else masks the scores.
+  fileprivate func causalOffset(_ mask: ValueID, _ operands: [ValueID], isSole: Bool = true) -> Dim? {
     guard shape(mask).suffix(2) == [shape(operands[0])[2], shape(operands[1])[2]] else { return nil }
     guard case .halves(let border, let inside, let outside)? = positional(mask) else { return nil }
     guard border.coefficients == [0: 1, 1: -1] else { return nil }
     let offset = border.offset * Dim(-1)
     if type(mask).element == .bool { return inside != 0 && outside == 0 ? offset : nil }
-    // A row that sees nothing is 0 in causal attention; with a finite number in the mask it would be a mean.
-    let isHidden = outside == -.infinity || outside < -1e30 && (offset.constant ?? -1) >= 0
+    // A row that sees nothing is 0 in causal attention; with a finite number in the mask it would be a mean. Another mask
+    // may leave any row without a key.
+    let isHidden = outside == -.infinity || isSole && outside < -1e30 && (offset.constant ?? -1) >= 0
     return inside == 0 && isHidden ? offset : nil
   }
 }
