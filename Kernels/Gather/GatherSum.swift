@@ -18,8 +18,8 @@ public struct GatherSumWorkload: Hashable, Sendable, Codable {
 
   public var operands: [View] { [x, indices, weights] }
 
-  /// A copy of x by pixels of four, if three channels are fetched so often that it makes up for the copy: with vectors of 8 it
-  /// was slower.
+  /// A copy of x by pixels of four, if three channels are fetched so often that it makes up for the copy. With vectors of 8 it
+  /// was slower, in one noisy measurement.
   fileprivate func pixels(_ machine: Machine) -> BufferType? {
     guard machine.lanes >= 16, x.shape[1] == 3, x.strides[1] != 1, x.element == .float32,
       let size = x.shape[2].constant,

@@ -13,10 +13,10 @@ struct FirstOfRows: KernelTemplate {
   private static let mostSteps = 512
 
   func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
-    guard case .sort(let w) = workload, let k = w.output.shape[w.axis].constant, (1...Self.mostKept).contains(k) else {
+    guard case .sort(let w) = workload, let k = w.kept.constant, (1...Self.mostKept).contains(k) else {
       return nil
     }
-    let space = SlicedSpace([w.x, w.output, w.indices], axis: w.axis)
+    let space = w.space
     // Fewer rows leave lanes empty.
     let rows = space.views[0].shape.dropLast().last!.estimate
     return rows >= machine.lanes && space.length.estimate * k <= Self.mostSteps * machine.lanes ? KnobSpace([]) : nil
@@ -37,20 +37,18 @@ private struct FirstOfRowsProgram {
   let w: SortWorkload
   let lanes: Int
   let b = TileBuilder("first_of_rows")
-  let space: SlicedSpace
-  let x, y, indices: TileBuffer
+  let operands: SortOperands
   let k: Int
   let n: Tile
 
   init(_ w: SortWorkload, lanes: Int) {
     (self.w, self.lanes) = (w, lanes)
-    space = SlicedSpace([w.x, w.output, w.indices], axis: w.axis)
-    x = b.parameter("x", .input, space.views[0].buffer)
-    y = b.parameter("y", .output, space.views[1].buffer)
-    indices = b.parameter("indices", .output, space.views[2].buffer)
-    k = w.output.shape[w.axis].constant!
-    n = b.size(space.length)
+    operands = SortOperands(w, in: b)
+    k = w.kept.constant!
+    n = b.size(operands.space.length)
   }
+
+  private var space: SlicedSpace { operands.space }
 
   /// Whether elements of a row are neighbours in memory.
   private var isAlong: Bool { w.x.strides[w.axis] == 1 }
@@ -64,8 +62,8 @@ private struct FirstOfRowsProgram {
         position: b.constant(0, .int32, shape))
       let none = [Kept](repeating: nothing, count: k)
       let kept = isAlong ? along(strip, place, none) : across(strip, place, none)
-      store(kept.map(\.value), to: y, strip, place)
-      store(kept.map { $0.position.cast(.int64) }, to: indices, strip, place)
+      store(kept.map(\.value), to: operands.y, strip, place)
+      store(kept.map { $0.position.cast(.int64) }, to: operands.indices, strip, place)
     }
     return b.finish()
   }
@@ -104,7 +102,7 @@ private struct FirstOfRowsProgram {
 
   /// An element takes its place before those that are equal: they come later in the row, or stand for none.
   private func inserting(_ value: Tile, at position: Tile, into kept: [Kept]) -> [Kept] {
-    let rank = value.rank(largestFirst: w.isDescending, nanFirst: w.isDescending, in: b)
+    let rank = operands.rank(value)
     let new = Kept(rank: rank, value: value, position: position.cast(.int32).broadcast(to: value.shape))
     let comesBefore = kept.map { $0.rank.lessEqual(rank) }
     return kept.indices.map { j in
@@ -119,7 +117,7 @@ private struct FirstOfRowsProgram {
   }
 
   private func across(_ strip: Strip, _ place: (Tile) -> [TileBuffer.Index], _ kept: [Kept]) -> [Kept] {
-    taking(n, into: kept, from: b.index(0)) { x.load(place($0), shape: [strip.count], limits: [strip.limit]) }
+    taking(n, into: kept, from: b.index(0)) { operands.x.load(place($0), shape: [strip.count], limits: [strip.limit]) }
   }
 
   /// By squares that are transposed in registers.
@@ -129,7 +127,7 @@ private struct FirstOfRowsProgram {
     let zero = b.index(0)
     func take(_ start: Tile, _ limit: Tile?, _ kept: [Kept]) -> [Kept] {
       let rows = place(zero).dropLast() + [.span(start, 1)]
-      let elements = x.load(Array(rows), shape: [strip.count, width], limits: [strip.limit, limit])
+      let elements = operands.x.load(Array(rows), shape: [strip.count, width], limits: [strip.limit, limit])
       square.store(elements.transpose([1, 0]), [.span(zero, 0), .span(zero, 1)])
       return taking(limit ?? b.index(width), into: kept, from: start) {
         square.load([.at($0), .span(zero, 0)], shape: [strip.count])

@@ -1,24 +1,6 @@
 import TensorTypes
 import TileIR
 
-/// The first `k` elements along a dimension in order, and where they were.
-public struct SortWorkload: Hashable, Sendable, Codable {
-  public var x: View
-  public var axis: Int
-  /// Largest first; NaN counts as larger than any number.
-  public var isDescending: Bool
-  /// Of x's shape, k along the axis.
-  public var output: View
-  /// i64, of the output's shape.
-  public var indices: View
-
-  public init(x: View, axis: Int, isDescending: Bool, output: View, indices: View) {
-    (self.x, self.axis, self.isDescending, self.output, self.indices) = (x, axis, isDescending, output, indices)
-  }
-
-  public var operands: [View] { [x] }
-}
-
 /// Where few of many are asked for, those alone are sorted. Blocks are sorted by counting, for each element, those that come
 /// before it, which takes neither branches nor waits; then neighbouring runs are merged, bottom up, of which only the first k elements are kept. Stable: of equal
 /// elements the first stays first. Rows are shared out.
@@ -42,8 +24,7 @@ private struct MergeProgram {
   let w: SortWorkload
   let lanes: Int
   let b = TileBuilder("sort")
-  let space: SlicedSpace
-  let x, y, indices: TileBuffer
+  let operands: SortOperands
   let n, k: Tile
 
   /// Elements that are sorted by counting.
@@ -51,21 +32,18 @@ private struct MergeProgram {
 
   init(_ w: SortWorkload, lanes: Int) {
     (self.w, self.lanes) = (w, lanes)
-    space = SlicedSpace([w.x, w.output, w.indices], axis: w.axis)
-    x = b.parameter("x", .input, space.views[0].buffer)
-    y = b.parameter("y", .output, space.views[1].buffer)
-    indices = b.parameter("indices", .output, space.views[2].buffer)
-    n = b.size(space.length)
-    k = b.size(w.output.shape[w.axis])
+    operands = SortOperands(w, in: b)
+    n = b.size(operands.space.length)
+    k = b.size(w.kept)
   }
 
-  private var kept: Dim { w.output.shape[w.axis] }
+  private var space: SlicedSpace { operands.space }
 
   /// Whether the first k are found before they are sorted; nil: as it turns out when sizes are known.
   private var selects: Bool? {
-    if kept == space.length { return false }
+    if w.kept == space.length { return false }
     if let n = space.length.constant, n <= FirstElements.shortRow { return false }
-    guard let n = space.length.constant, let k = kept.constant else { return nil }
+    guard let n = space.length.constant, let k = w.kept.constant else { return nil }
     return k < n
   }
 
@@ -74,7 +52,7 @@ private struct MergeProgram {
     b.parallel(Array(extents), work: .operations(space.length.estimate * 16)) { place in
       let row = place.map { TileBuffer.Index.at($0) }
       // Two halves, in turn source and target.
-      let most = selects == true ? kept : space.length
+      let most = selects == true ? w.kept : space.length
       let elements = RankedElements(b, w.x.element.rank, [2, most + 1])
       let count = open(row, elements)
       orderBlocks(elements, count)
@@ -102,11 +80,10 @@ private struct MergeProgram {
   /// Stores in the first half the elements that are to be sorted; returns how many there are.
   private func open(_ row: [TileBuffer.Index], _ elements: RankedElements) -> Tile {
     func rank(_ strip: Strip) -> Tile {
-      let value = x.load(row + [strip.index(0)], shape: [strip.count], limits: [strip.limit])
-      return value.rank(largestFirst: w.isDescending, nanFirst: w.isDescending, in: b)
+      operands.rank(operands.x.load(row + [strip.index(0)], shape: [strip.count], limits: [strip.limit]))
     }
     func selectFirst() {
-      FirstElements(b, space.length, kept, lanes: lanes).find(into: elements, rank)
+      FirstElements(b, space.length, w.kept, lanes: lanes).find(into: elements, rank)
     }
     func takeAll() {
       b.strips(b.span(space.length), lanes: lanes, vectors: 1) { strip in
@@ -192,11 +169,11 @@ private struct MergeProgram {
   }
 
   private func finish(_ row: [TileBuffer.Index], _ positions: TileBuffer, half: Tile) {
-    b.strips(b.span(w.output.shape[w.axis]), lanes: lanes, vectors: 1) { strip in
+    b.strips(b.span(w.kept), lanes: lanes, vectors: 1) { strip in
       let order = positions.load([.at(half), strip.index(0)], shape: [strip.count], limits: [strip.limit])
-      let values = x.load(row + [.gather(order, 0)], shape: [strip.count], limits: [strip.limit])
-      y.store(values, row + [strip.index(0)], limits: [strip.limit])
-      indices.store(order, row + [strip.index(0)], limits: [strip.limit])
+      let values = operands.x.load(row + [.gather(order, 0)], shape: [strip.count], limits: [strip.limit])
+      operands.y.store(values, row + [strip.index(0)], limits: [strip.limit])
+      operands.indices.store(order, row + [strip.index(0)], limits: [strip.limit])
     }
   }
 }

@@ -138,6 +138,20 @@ struct AttentionMaskTests {
       attention(&n, ["b", 2, 3]) { n, s in try n.binary(.add, s, n.input([3, 5, 7])) }, sizes: ["b": 2])
   }
 
+  /// Sums whose sides are both sums again, as of residual layers: looking for a product ends soon.
+  @Test(.timeLimit(.minutes(1))) func longSums() throws {
+    var n = Net()
+    var x = n.input([2, 3, 5, 7])
+    for _ in 0..<64 { x = try n.binary(.add, x, n.unary(.tanh, x)) }
+    let weights = try n.add(Softmax(axis: 3), x)
+    let graph = try n.returning(n.add(MatMul(), weights, n.input([2, 3, 7, 3])))
+    #expect(try recognised(graph).count(Attention.self) == 0)
+    var y = n.input([2, 3, 5, 7])
+    for _ in 0..<64 { y = try n.binary(.add, y, n.add(MatMul(), y, n.input([7, 7]))) }
+    let sums = try n.add(Softmax(axis: 3), n.binary(.add, y, n.input([2, 3, 5, 7])))
+    _ = try recognised(n.returning(n.add(MatMul(), sums, n.input([2, 3, 7, 3]))), in: -0.1...0.1)
+  }
+
   @Test func nearMisses() throws {
     var n = Net()
     // Softmax over rows that are not the product's.

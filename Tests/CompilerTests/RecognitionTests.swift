@@ -4,7 +4,6 @@ import Testing
 
 @testable import Compiler
 
-/// Recognises, checks the meaning, and returns the graph.
 /// The graph after recognition, which is checked to compute the same.
 func recognised(_ graph: Graph, sizes: [String: Int] = [:], in range: ClosedRange<Double> = -1...1) throws
   -> Graph

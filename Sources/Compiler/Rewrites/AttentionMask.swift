@@ -52,17 +52,10 @@ extension GraphRewriter {
     case .additive(let value): return value
     case .atLeast: return nil
     case .seen(let condition, let inverted, let otherwise):
-      if otherwise == -.infinity {
-        return inverted ? try build(.unary(.not, .bool), condition) : condition
-      }
+      if otherwise == -.infinity { return try seen(condition, inverted) }
       // What is added to scores that are hidden must leave nothing of them. A second mask would find other numbers.
       guard otherwise < ScoreMask.absorbing || isSole else { return nil }
-      let low = otherwise < ScoreMask.absorbing ? otherwise : -1e38
-      let f = Expression(inputs: [.bool]) { e in
-        let (c, zero, low) = (e.input(0), e.constant(0, element), e.constant(low, element))
-        return inverted ? e.select(c, low, zero) : e.select(c, zero, low)
-      }
-      return try build(f, condition)
+      return try added(condition, inverted, otherwise: otherwise < ScoreMask.absorbing ? otherwise : -1e38, element)
     }
   }
 
@@ -81,8 +74,7 @@ extension GraphRewriter {
     case .seen(let condition, let inverted, let otherwise):
       guard otherwise < ScoreMask.absorbing else { return nil }
       if otherwise == -.infinity, type(inner).element == .bool {
-        let seen = inverted ? try build(.unary(.not, .bool), condition) : condition
-        return try build(.binary(.and, .bool), seen, inner)
+        return try build(.binary(.and, .bool), seen(condition, inverted), inner)
       }
       let f = Expression(inputs: [.bool, element]) { e in
         let (c, x, low) = (e.input(0), e.input(1), e.constant(otherwise, element))
@@ -92,14 +84,26 @@ extension GraphRewriter {
     }
   }
 
+  /// Whether keys are seen, which `condition` says of those that are, or are not.
+  private mutating func seen(_ condition: ValueID, _ inverted: Bool) throws -> ValueID {
+    inverted ? try build(.unary(.not, .bool), condition) : condition
+  }
+
   /// What to add to scores for `mask`, which may say by a bool whether they are seen.
   private mutating func added(_ mask: ValueID, _ element: ElementType) throws -> ValueID {
     guard type(mask).element == .bool else { return mask }
+    return try added(mask, false, otherwise: -.infinity, element)
+  }
+
+  /// What to add to scores of which `condition` says that they are seen, or are not: `low` to those that are not.
+  private mutating func added(
+    _ condition: ValueID, _ inverted: Bool, otherwise low: Double, _ element: ElementType
+  ) throws -> ValueID {
     let f = Expression(inputs: [.bool]) { e in
-      let (c, zero, low) = (e.input(0), e.constant(0, element), e.constant(-.infinity, element))
-      return e.select(c, zero, low)
+      let (c, zero, low) = (e.input(0), e.constant(0, element), e.constant(low, element))
+      return inverted ? e.select(c, low, zero) : e.select(c, zero, low)
     }
-    return try build(f, mask)
+    return try build(f, condition)
   }
 
   /// `f(x, y)`, now if both are constants, though it may be much larger than both.

@@ -125,35 +125,41 @@ extension GraphRewriter {
     return "scores become \(number) where they are hidden, a mask's are below \(ScoreMask.weightless)"
   }
 
-  /// The scores of `shape` that `form` masks, and how.
-  private func masked(_ form: Form, _ shape: Shape) -> (ValueID, ScoreMask)? {
-    for (x, y) in form.operands(of: .add) {
-      guard let scores = x.value, let mask = y.value, self.shape(scores) == shape, leadsToProduct(scores) else {
-        continue
-      }
-      return (scores, .additive(mask))
+  /// The scores of `shape` that `form` masks, and how. Of a sum the side that a product leads to.
+  private func masked(_ form: Form, _ shape: Shape) -> (scores: ValueID, mask: ScoreMask)? {
+    maskings(form, shape).first { scores, mask in
+      if case .additive = mask { return leadsToProduct(scores) }
+      return true
     }
-    if let (scores, low) = form.valueAndConstant(of: .maximum), low < ScoreMask.absorbing {
-      return (scores, .atLeast(low))
-    }
-    guard case .select(.value(let condition), let a, let b) = form else { return nil }
-    if let scores = a.value, let other = b.constant, other < ScoreMask.weightless, self.shape(scores) == shape {
-      return (scores, .seen(condition, inverted: false, otherwise: other))
-    }
-    if let scores = b.value, let other = a.constant, other < ScoreMask.weightless, self.shape(scores) == shape {
-      return (scores, .seen(condition, inverted: true, otherwise: other))
-    }
-    return nil
   }
 
-  /// Whether scalings, masks and reshapes of a matrix product compute `value`, looking at most `depth` nodes far.
-  private func leadsToProduct(_ value: ValueID, depth: Int = 8) -> Bool {
+  /// What `form` may be: scores of `shape` and a mask; of a sum each side may be the scores.
+  private func maskings(_ form: Form, _ shape: Shape) -> [(scores: ValueID, mask: ScoreMask)] {
+    if let (scores, low) = form.valueAndConstant(of: .maximum) {
+      return low < ScoreMask.absorbing ? [(scores, .atLeast(low))] : []
+    }
+    guard case .select(.value(let condition), let a, let b) = form else {
+      return form.operands(of: .add).compactMap { x, y in
+        guard let scores = x.value, let mask = y.value, self.shape(scores) == shape else { return nil }
+        return (scores, .additive(mask))
+      }
+    }
+    return [(a, b, false), (b, a, true)].compactMap { x, y, inverted in
+      guard let scores = x.value, let other = y.constant, other < ScoreMask.weightless, self.shape(scores) == shape
+      else { return nil }
+      return (scores, .seen(condition, inverted: inverted, otherwise: other))
+    }
+  }
+
+  /// Whether scalings, masks and reshapes of a matrix product compute `value`, looking at most `depth` nodes far: each sum on the way
+  /// has two sides to look at.
+  private func leadsToProduct(_ value: ValueID, depth: Int = 12) -> Bool {
     if depth == 0 { return false }
     if producer(value, MatMul.self) != nil { return true }
     if let (_, source) = producer(value, Reshape.self) { return leadsToProduct(source[0], depth: depth - 1) }
     guard let form = form(value) else { return false }
-    let inner = scaled(form)?.0 ?? masked(form, shape(value))?.0
-    return inner.map { leadsToProduct($0, depth: depth - 1) } ?? false
+    let inner = scaled(form).map { [$0.0] } ?? maskings(form, shape(value)).map(\.scores)
+    return inner.contains { leadsToProduct($0, depth: depth - 1) }
   }
 
   /// `x` and `c`, if `value` is `x · c`, looking through what only moves elements of `x · c`.
