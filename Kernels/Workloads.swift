@@ -14,12 +14,14 @@ public struct MatmulWorkload: Hashable, Sendable, Codable {
   public var bLimit: Int?
   /// What b's integers stand for; nil: b is what it is.
   public var scaling: WeightScaling?
+  /// Whether f32 factors may be rounded to bf16 before they are multiplied.
+  public var mayRound: Bool
   /// Dimensions batch, m, n.
   public var epilogue: Epilogue
 
   public init(
     a: View, b: View, aIsConstant: Bool = false, bIsConstant: Bool, bLimit: Int? = nil, scaling: WeightScaling? = nil,
-    epilogue: Epilogue
+    mayRound: Bool = false, epilogue: Epilogue
   ) {
     precondition(!(aIsConstant && bIsConstant), "a product of constants is a constant")
     self.a = a
@@ -28,6 +30,7 @@ public struct MatmulWorkload: Hashable, Sendable, Codable {
     self.bLimit = bLimit
     self.bIsConstant = bIsConstant
     self.scaling = scaling
+    self.mayRound = mayRound
     self.epilogue = epilogue
   }
 
@@ -62,9 +65,9 @@ public struct WeightScaling: Hashable, Sendable, Codable {
   public func fits(_ depth: Int) -> Bool { group >= depth || group % steps == 0 }
 }
 
-// Written without `aIsConstant` where it is false, as tuning's records have it from before there was one.
+// Written without flags that are false, as tuning's records have it from before there were any.
 extension MatmulWorkload {
-  private enum CodingKeys: CodingKey { case a, b, aIsConstant, bIsConstant, scaling, epilogue }
+  private enum CodingKeys: CodingKey { case a, b, aIsConstant, bIsConstant, bLimit, scaling, mayRound, epilogue }
 
   public init(from decoder: any Decoder) throws {
     let container = try decoder.container(keyedBy: CodingKeys.self)
@@ -76,7 +79,9 @@ extension MatmulWorkload {
     self.init(
       a: try container.decode(View.self, forKey: .a), b: try container.decode(View.self, forKey: .b),
       aIsConstant: isLeft, bIsConstant: isRight,
+      bLimit: try container.decodeIfPresent(Int.self, forKey: .bLimit),
       scaling: try container.decodeIfPresent(WeightScaling.self, forKey: .scaling),
+      mayRound: try container.decodeIfPresent(Bool.self, forKey: .mayRound) ?? false,
       epilogue: try container.decode(Epilogue.self, forKey: .epilogue))
   }
 
@@ -86,7 +91,9 @@ extension MatmulWorkload {
     try container.encode(b, forKey: .b)
     if aIsConstant { try container.encode(true, forKey: .aIsConstant) }
     try container.encode(bIsConstant, forKey: .bIsConstant)
+    try container.encodeIfPresent(bLimit, forKey: .bLimit)
     try container.encodeIfPresent(scaling, forKey: .scaling)
+    if mayRound { try container.encode(true, forKey: .mayRound) }
     try container.encode(epilogue, forKey: .epilogue)
   }
 }
@@ -109,12 +116,14 @@ public struct ConvolutionWorkload: Hashable, Sendable, Codable {
   /// What lies around x, nil for 0. Only for integers.
   public var border: Int?
   public var groups: Int
+  /// True if f32 factors may be rounded to bf16 before they are multiplied; else nil, as records from before there was this have it.
+  public var mayRound: Bool?
   /// Dimensions n, space…, output channel.
   public var epilogue: Epilogue
 
   public init(
     x: View, w: View, wIsConstant: Bool, wLimit: Int? = nil, strides: [Int], dilations: [Int], padsBefore: [Int],
-    border: Int? = nil, groups: Int, epilogue: Epilogue
+    border: Int? = nil, groups: Int, mayRound: Bool = false, epilogue: Epilogue
   ) {
     self.x = x
     self.w = w
@@ -124,6 +133,7 @@ public struct ConvolutionWorkload: Hashable, Sendable, Codable {
     self.padsBefore = padsBefore
     (self.wLimit, self.border) = (wLimit, border)
     self.groups = groups
+    self.mayRound = mayRound ? true : nil
     self.epilogue = epilogue
   }
 

@@ -7,7 +7,7 @@ import TileIR
 /// positions and a range of output channels; rows of a are addresses in its patch (`PatchRectangles`).
 ///
 /// Narrow integers are summed in i32: the patch then holds words of two or four channels each, and a register tile adds as
-/// many products a step (see `WordMatmul`).
+/// many products a step (see `WordMatmul`). So it is with f32 that may be rounded to bf16, where the machine multiplies words of those.
 struct ImplicitGEMM: KernelTemplate {
   let name = "convolution.implicit_gemm"
 
@@ -69,7 +69,7 @@ struct ImplicitGEMM: KernelTemplate {
     return [
       "mr": tile.rows, "nr": tile.columns, "tileH": tileH, "tileW": tileW, "nc": nc,
       // A tile of AVX-512's registers is enough code.
-      "unroll": w.widens || machine.vectorRegisters > 16 ? 1 : 4,
+      "unroll": w.parts(on: machine) != nil || machine.vectorRegisters > 16 ? 1 : 4,
       "prefetch": PanelPrefetch.blocks(passing: tileH * tileW / tile.rows),
     ]
   }
@@ -165,10 +165,14 @@ extension ConvolutionWorkload {
     epilogue.expression.inputTypes[0] == .int32 && x.element.isNarrowInteger && w.element.isNarrowInteger
   }
 
-  /// What words of channels hold; nil for floats, which lie singly.
+  /// What words of channels hold; nil for floats that lie singly.
   func parts(on machine: Machine) -> WordParts? {
-    widens ? machine.parts(x.element, w.element, bIsConstant: wIsConstant, bLimit: wLimit) : nil
+    let isRounded = mayRound == true && wIsConstant && channelsPerGroupOfAny > 1
+    if isRounded, x.element == .float32, w.element == .float32, machine.wordDots.contains(.bf16x2) { return .bf16x2 }
+    return widens ? machine.parts(x.element, w.element, bIsConstant: wIsConstant, bLimit: wLimit) : nil
   }
+
+  private var channelsPerGroupOfAny: Int { w.shape[w.rank - 2].constant ?? 1 }
 
   /// Steps of k that a tap of one position has: its channels, or words of them.
   func steps(on machine: Machine) -> Int { steps(of: parts(on: machine)) }
@@ -241,7 +245,8 @@ private struct ConvolutionProgram {
     panels = w.wIsConstant ? weights : b.parameter("panels", .scratch, packed)
   }
 
-  private var element: ElementType { patches.element }
+  /// What is summed in.
+  private var element: ElementType { parts?.accumulator ?? .float32 }
 
   func build() -> TileProgram {
     if !w.wIsConstant { b.packPanels(weights, to: panels, packing) }
@@ -328,7 +333,7 @@ private struct ConvolutionProgram {
           let row = panels.load(
             [.at(task.rectangle.place.group), .at(panel), .at(start + k), .span(zero, 1)],
             shape: [1, nr * packing.group])
-          return w.widens ? row.bitcast(.int32) : row
+          return parts == nil ? row : row.bitcast(.int32)
         }
       ]
     }[0]

@@ -82,7 +82,7 @@ struct PatchRectangles {
   }
 
   /// What a step of k takes in the patch: a channel, or a word of channels.
-  var element: ElementType { w.widens ? .int32 : .float32 }
+  private var element: ElementType { w.parts(on: machine) == nil ? .float32 : .int32 }
   private var spacing: Int { w.rowSpacing }
   /// Of a patch.
   private var size: (h: Int, w: Int) { Self.patchSize(of: w, tileH, tileW) }

@@ -13,9 +13,8 @@ import TileIR
 /// twice the products. Where it has not, but b has 7 bits, as quantisers make it for such machines, words hold four as well
 /// (`dot u8i7x4`): three instructions for 32 products instead of four.
 ///
-/// Two bf16 are a word as well where the machine has an instruction for them (`vdpbf16ps`); subnormal numbers count as zeros.
-/// `PackedMatmul` does them too, and comes first: on Sapphire Rapids the instruction does 0.57 of the products that two
-/// multiplications of f32 do. A tune finds where that is otherwise.
+/// Two bf16 are a word as well where the machine has an instruction for them (`vdpbf16ps`); subnormal numbers count as zeros. An a of f32
+/// that may be rounded is, by a phase before the product.
 ///
 /// A few rows are bound by reading b once: its panels then keep the numbers' own width, widened where they are used.
 struct WordMatmul: KernelTemplate {
@@ -74,6 +73,17 @@ struct WordMatmul: KernelTemplate {
     ]
   }
 
+  /// That of the register tile, for as many rows: words of integers have no rivals.
+  func estimate(for workload: Workload, knobs: Knobs, on machine: Machine) -> Double {
+    guard case .matmul(let w) = workload, w.parts(on: machine) == .bf16x2 else { return 0 }
+    let (m, n, k) = (w.a.shape[1].estimate, w.b.shape[2].estimate, w.a.shape[2].estimate)
+    let tile = RegisterTile(rows: min(m, knobs["mr"]), columns: knobs["nr"])
+    let steps = Double((k + 1) / 2)
+    let rounding = w.a.element == .float32 ? 0.4 * Double(m * k) : 0
+    return Double(w.a.shape[0].estimate(1))
+      * (rounding + steps * tile.cycles(rows: m, columns: n, addresses: true, on: machine))
+  }
+
   func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?] {
     guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
     return [nil, w.bIsConstant ? WordProgram.packing(w, knobs, machine) : nil] + w.epilogue.operands.map { _ in nil }
@@ -81,7 +91,10 @@ struct WordMatmul: KernelTemplate {
 
   func scratch(for workload: Workload, knobs: Knobs, on machine: Machine) -> [TensorType] {
     guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
-    let types = [w.bIsConstant ? nil : WordProgram.panels(w, knobs), WordProgram.blocks(w, knobs, machine)]
+    let types = [
+      w.bIsConstant ? nil : WordProgram.panels(w, knobs), WordProgram.blocks(w, knobs, machine),
+      WordProgram.roundRows(w, knobs, machine),
+    ]
     return types.compactMap { $0 }.map { TensorType($0.element, $0.shape) }
   }
 
@@ -94,14 +107,21 @@ struct WordMatmul: KernelTemplate {
 extension MatmulWorkload {
   /// What words of k's steps hold; nil if they are not for short dot products.
   func parts(on machine: Machine) -> WordParts? {
-    if a.element == .bfloat16, b.element == .bfloat16, bIsConstant, machine.wordDots.contains(.bf16x2) {
+    let isWhole = a.element == .bfloat16 && b.element == .bfloat16
+    let isRounded = mayRound && a.element == .float32 && (b.element == .bfloat16 || b.element == .float32)
+    if isWhole || isRounded, bIsConstant, machine.wordDots.contains(.bf16x2) {
       return SkinnyMatmul.areFew(a.shape[1].constant) ? nil : .bf16x2
     }
     return widens ? machine.parts(a.element, b.element, bIsConstant: bIsConstant, bLimit: bLimit) : nil
   }
 
-  /// Whether a's numbers are parts of words as they lie: then it need not be copied.
-  func readsWords(on machine: Machine) -> Bool { a.strides[2] == 1 && a.element == parts(on: machine)?.elements.a }
+  /// Whether a's numbers lie as parts of words do: then it need not be copied, or only to be rounded.
+  func readsWords(on machine: Machine) -> Bool {
+    a.strides[2] == 1 && (a.element == parts(on: machine)?.elements.a || roundsRows(on: machine))
+  }
+
+  /// Whether a is rounded before it is multiplied.
+  func roundsRows(on machine: Machine) -> Bool { a.element == .float32 && parts(on: machine) == .bf16x2 }
 
   /// Whether products of narrow integers are summed in i32.
   var widens: Bool {

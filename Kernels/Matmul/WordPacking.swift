@@ -77,6 +77,18 @@ extension WordProgram {
     b.when(whole.less(k)) { body(whole, count, k - whole) }
   }
 
+  /// All of a, rounded.
+  func round(to rows: TileBuffer, _ batches: Tile, _ count: Tile) {
+    let depth = w.a.shape[2]
+    b.parallel([batches, count], work: .elements(depth.estimate)) { at in
+      b.strips(b.span(depth), lanes: machine.lanes, vectors: 4) { strip in
+        let place: [TileBuffer.Index] = [.at(at[0]), .at(at[1]), strip.index(0)]
+        let numbers = a.load(place, shape: [strip.count], limits: [strip.limit])
+        rows.store(numbers.cast(.bfloat16), place, limits: [strip.limit])
+      }
+    }
+  }
+
   /// b's columns, a panel at a time. What stands past the last one is never stored.
   func packPanels(_ from: TileBuffer) {
     let batches = w.b.strides[0] == 0 ? b.index(1) : b.size(w.b.shape[0])

@@ -17,6 +17,8 @@ struct WordProgram {
   let y: TileBuffer
   /// a's rows in blocks of `mr`, as words `[batch, block, step][packedRows]`; nil where a is read as it lies.
   let blocks: TileBuffer?
+  /// a rounded to what words hold; nil where it is that, or becomes blocks.
+  let roundRows: TileBuffer?
   let (m, n, k): (Tile, Tile, Tile)
   /// What a word holds, and how many numbers.
   let parts: WordParts
@@ -40,6 +42,7 @@ struct WordProgram {
       panels = b.parameter("panels", .scratch, Self.panels(w, knobs))
     }
     blocks = Self.blocks(w, knobs, machine).map { [b] in b.parameter("blocks", .scratch, $0) }
+    roundRows = Self.roundRows(w, knobs, machine).map { [b] in b.parameter("rows", .scratch, $0) }
     (m, n, k) = (b.size(w.a.shape[1]), b.size(w.b.shape[2]), b.size(w.a.shape[2]))
   }
 
@@ -73,6 +76,11 @@ struct WordProgram {
       ])
   }
 
+  static func roundRows(_ w: MatmulWorkload, _ knobs: Knobs, _ machine: Machine) -> BufferType? {
+    guard w.roundsRows(on: machine), knobs["packA"] == 0 else { return nil }
+    return BufferType(.bfloat16, w.a.shape)
+  }
+
   // MARK: Phases
 
   func build() -> TileProgram {
@@ -97,6 +105,7 @@ struct WordProgram {
     let batches = b.size(w.epilogue.output.shape[0])
     let (mc, nc) = (knobs["mc"] * mr, knobs["nc"] * nr)
     if let blocks { packBlocks(batches, rows, to: blocks) }
+    if let roundRows { round(to: roundRows, batches, rows) }
     b.loop(.parallel(grain: 1), to: batches) { batch in
       b.loop(.parallel(grain: 1), to: n, step: nc) { column in
         b.loop(.parallel(grain: 1), to: rows, step: mc) { row in
@@ -115,7 +124,7 @@ struct WordProgram {
     func column(_ step: Tile, limit: Tile?) -> Tile {
       if let blocks { return blocks.load([.at(batch), .at(i / mr), .at(step), .span(zero, 0)], shape: [mr, 1]) }
       return words(
-        a.load([.at(batch), .gather(rows, 0), .span(step * group, 1)], shape: [mr, group], limits: [nil, limit]))
+        (roundRows ?? a).load([.at(batch), .gather(rows, 0), .span(step * group, 1)], shape: [mr, group], limits: [nil, limit]))
     }
     func add(_ step: Tile, to sum: Tile, limit: Tile?) -> Tile {
       sum.addingDot(column(step, limit: limit), words(matrix(batch), panel, step), of: parts)

@@ -1,11 +1,12 @@
 import GraphIR
 import TensorTypes
 
-/// What constant matrices of products may be stored as. Sums are f32 whatever it is.
+/// What constant matrices of products may be stored as, and what is multiplied may be rounded to. Sums are f32 whatever it is.
 public enum Precision: String, Sendable, Codable, CaseIterable {
   /// As the model has them.
   case fp32
-  /// Rounded to nearest even in 8 bits: an error of up to 2⁻⁹ of each weight.
+  /// Rounded to nearest even in 8 bits: an error of up to 2⁻⁹ of each weight, and of each number that is multiplied with one where that
+  /// is sooner done.
   case bf16
   /// Rounded to nearest even in 11 bits: an error of up to 2⁻¹² of each weight, or 2⁻²⁵ if that is more.
   case fp16
@@ -19,7 +20,8 @@ public enum Precision: String, Sendable, Codable, CaseIterable {
   var passes: [GraphPass] {
     switch self {
     case .fp32: []
-    case .bf16, .fp16, .int8: [GraphPass("roundWeights") { try rounded($0) }]
+    case .bf16: [GraphPass("roundWeights") { try rounded($0) }, GraphPass("allowRounding", allowRounding)]
+    case .fp16, .int8: [GraphPass("roundWeights") { try rounded($0) }]
     }
   }
 
@@ -82,5 +84,24 @@ public enum Precision: String, Sendable, Codable, CaseIterable {
       Dequantize(axis: axis, block: Self.group),
       [HostTensor(.int8, matrix.shape, codes), HostTensor(.float32, shape, scales)]
     )
+  }
+}
+
+/// The graph with products by constants that may round.
+@Sendable private func allowRounding(_ graph: Graph) throws -> Graph {
+  try Rewriter.rewrite(graph) { rewriter, id in
+    let node = graph[id]
+    guard let right = node.operands.count > 1 ? node.operands[1] : nil, graph.type(right).element == .float32,
+      graph.constant(right) != nil || StoredWeights(graph, right) != nil
+    else { return nil }
+    switch node.op {
+    case var op as MatMul:
+      op.mayRound = true
+      return try rewriter.copy(id, as: op)
+    case var op as Convolve:
+      op.mayRound = true
+      return try rewriter.copy(id, as: op)
+    default: return nil
+    }
   }
 }

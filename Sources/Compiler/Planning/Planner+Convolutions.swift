@@ -14,13 +14,13 @@ extension Planner {
     if op.isProduct(w.view.shape) {
       // Every few positions, copied once, are a matrix; each task of a convolution would copy its patch.
       if op != given, x.view.collapsing(1..<x.view.rank - 1) == nil { x = dense(x, origin: graph[node].origin) }
-      if try emitPointwise(node, x, w, output, order) { return }
+      if try emitPointwise(op, node, x, w, output, order) { return }
     }
     let arranged = try epilogue(node, output) { $0.permuted(order) }!
     var workload = ConvolutionWorkload(
       x: x.view, w: Self.convolutionWeights(w.view, groups: op.groups), wIsConstant: tensor(w) != nil,
       wLimit: limit(w, besides: x.view), strides: op.strides, dilations: op.dilations, padsBefore: op.padsBefore,
-      border: op.border == 0 ? nil : op.border, groups: op.groups, epilogue: arranged.epilogue)
+      border: op.border == 0 ? nil : op.border, groups: op.groups, mayRound: op.mayRound, epilogue: arranged.epilogue)
     let readable = withChannelsReadable(x, channelsPerGroup: w.view.shape[1], output.transposed(order), node)
     workload.x = readable.view
     let input = withChannelsInnermost(readable, where: workload, node)
@@ -67,7 +67,7 @@ extension Planner {
   /// A convolution of one tap: a matrix product of positions by channels; of outputs by channels where positions, not
   /// channels, lie side by side in x and in the result.
   private mutating func emitPointwise(
-    _ node: NodeID, _ x: Placement, _ w: Placement, _ output: Placement, _ order: [Int]
+    _ op: Convolve, _ node: NodeID, _ x: Placement, _ w: Placement, _ output: Placement, _ order: [Int]
   ) throws -> Bool {
     let rank = x.view.rank
     if hasRows(x.view, output.transposed(order).view), try emitTransposedPointwise(node, x, w, output, order) {
@@ -83,7 +83,8 @@ extension Planner {
         w.view.element, [a.shape[0], w.view.shape[1], w.view.shape[0]],
         strides: [0, w.view.strides[1], w.view.strides[0]])
       let workload = MatmulWorkload(
-        a: a, b: b, bIsConstant: tensor(w) != nil, bLimit: limit(w, besides: a), epilogue: arranged.epilogue)
+        a: a, b: b, bIsConstant: tensor(w) != nil, bLimit: limit(w, besides: a), mayRound: op.mayRound,
+        epilogue: arranged.epilogue)
       emit(.matmul(workload), [x, w] + arranged.operands, output, origins: origins(node))
       return true
     }

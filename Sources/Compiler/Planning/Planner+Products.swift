@@ -15,14 +15,14 @@ extension Planner {
     a = a.broadcast(to: Array(batch) + a.view.shape.suffix(2))
     b = b.mapping { $0.broadcast(to: Array(batch) + $0.view.shape.suffix(2)) }
     let output = complete(node)
-    if try emitMatmul(node, a, b, output) { return }
+    if try emitMatmul(op, node, a, b, output) { return }
     // Copies lie regularly.
     a = dense(a, origin: graph[node].origin)
     if tensor(b.matrix) == nil { b.matrix = dense(b.matrix, origin: graph[node].origin) }
-    if try emitMatmul(node, a, b, output) { return }
+    if try emitMatmul(op, node, a, b, output) { return }
     let whole = newStorage(TensorType(output.view.element, shape))
     if b.scaling == nil { b.matrix = dense(b.matrix, origin: graph[node].origin) }
-    guard try emitMatmul(node, a, b, whole) else {
+    guard try emitMatmul(op, node, a, b, whole) else {
       preconditionFailure("dense operands collapse to three dimensions")
     }
     emit(.movement(MovementWorkload(x: whole.view, output: output.view)), [whole], output, origins: origins(node))
@@ -59,7 +59,9 @@ extension Planner {
   private static func swappingLast(_ rank: Int) -> [Int] { Array(0..<rank - 2) + [rank - 1, rank - 2] }
 
   /// - Returns: false if the batch dimensions cannot be made one.
-  private mutating func emitMatmul(_ node: NodeID, _ a: Placement, _ b: RightSide, _ output: Placement) throws -> Bool {
+  private mutating func emitMatmul(
+    _ op: MatMul, _ node: NodeID, _ a: Placement, _ b: RightSide, _ output: Placement
+  ) throws -> Bool {
     let rank = output.view.rank
     // One matrix for all: the batch is more rows of a.
     let isShared = b.matrix.view.strides.dropLast(2).allSatisfy { $0 == 0 }
@@ -79,8 +81,7 @@ extension Planner {
       let parameters = b.scaling.map { [$0.scales] + ($0.zeros.map { [$0] } ?? []) } ?? []
       let workload = MatmulWorkload(
         a: left, b: right, bIsConstant: tensor(b.matrix) != nil, bLimit: limit(b.matrix, besides: left),
-        scaling: scaling,
-        epilogue: arranged.epilogue)
+        scaling: scaling, mayRound: op.mayRound, epilogue: arranged.epilogue)
       emit(.matmul(workload), [a, b.matrix] + parameters + arranged.operands, output, origins: origins(node))
       return true
     }

@@ -120,6 +120,7 @@ private struct Packer {
     case (.int8, .int16): packGroups(to, Int8.self, Int16.self) { Int16($0) }
     case (.uint8, .int16): packGroups(to, UInt8.self, Int16.self) { Int16($0) }
     case (.int16, .int16), (.bfloat16, .bfloat16): packGroups(to, Int16.self, Int16.self) { $0 }
+    case (.float32, .bfloat16): packGroups(to, Float.self, UInt16.self) { bfloat16Bits($0) }
     default: preconditionFailure("narrow numbers in groups, not \(tensor.element) as \(packing.element)")
     }
   }

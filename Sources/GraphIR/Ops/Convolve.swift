@@ -9,6 +9,8 @@ import TensorTypes
 /// If it widens, products of i8, u8 and i16 are summed in i32, which wraps around. Only then may the border be another number
 /// than zero, one of x's type.
 ///
+/// If it may round, f32 factors may be rounded to bf16 before they are multiplied, each off by at most 2⁻⁹ of itself.
+///
 /// - (convolve_c1) Two operands of one rank, which is 3 or more, and of one numeric type; of i8, u8 and i16 in any
 ///   combination if it widens.
 /// - (convolve_c2) Strides, dilations and pads have one entry a spatial dimension; the first two are positive.
@@ -26,6 +28,7 @@ public struct Convolve: Op {
   public var layout: ConvolutionLayout
   public var widens: Bool
   public var border: Int
+  public var mayRound = false
 
   public init(
     strides: [Int], dilations: [Int], padsBefore: [Int], padsAfter: [Int], groups: Int = 1,
@@ -40,6 +43,7 @@ public struct Convolve: Op {
       ("strides", .integers(strides)), ("dilations", .integers(dilations)), ("pads_before", .integers(padsBefore)),
       ("pads_after", .integers(padsAfter)), ("groups", .integer(groups)), ("layout", .word(layout)),
     ] + (widens ? [("widens", .bool(true))] : []) + (border != 0 ? [("border", .integer(border))] : [])
+      + (mayRound ? [("may_round", .bool(true))] : [])
   }
   public init(attributes: inout AttributeReader) throws {
     strides = try attributes.integers("strides")
@@ -50,6 +54,7 @@ public struct Convolve: Op {
     layout = try attributes.word("layout", default: .channelsFirst)
     widens = try attributes.bool("widens", default: false)
     border = try attributes.integer("border", default: 0)
+    mayRound = try attributes.bool("may_round", default: false)
   }
 
   func window(_ kernel: [Int]) -> Window {

@@ -5,6 +5,8 @@ import TensorTypes
 ///
 /// If it widens, products of i8, u8 and i16 are summed in i32, which wraps around.
 ///
+/// If it may round, f32 factors may be rounded to bf16 before they are multiplied, each off by at most 2⁻⁹ of itself.
+///
 /// - (matmul_c1) Two operands of one element type, not bool; of i8, u8 and i16 in any combination if it widens.
 /// - (matmul_c2) Both of rank 2 or more.
 /// - (matmul_c3) Equal sizes along `k`.
@@ -14,6 +16,7 @@ public struct MatMul: Op {
   public var transposeLeft: Bool
   public var transposeRight: Bool
   public var widens: Bool
+  public var mayRound = false
 
   public init(transposeLeft: Bool = false, transposeRight: Bool = false, widens: Bool = false) {
     (self.transposeLeft, self.transposeRight, self.widens) = (transposeLeft, transposeRight, widens)
@@ -21,12 +24,13 @@ public struct MatMul: Op {
 
   public var attributes: [(name: String, value: Attribute)] {
     [("transpose_left", .bool(transposeLeft)), ("transpose_right", .bool(transposeRight))]
-      + (widens ? [("widens", .bool(true))] : [])
+      + (widens ? [("widens", .bool(true))] : []) + (mayRound ? [("may_round", .bool(true))] : [])
   }
   public init(attributes: inout AttributeReader) throws {
     transposeLeft = try attributes.bool("transpose_left", default: false)
     transposeRight = try attributes.bool("transpose_right", default: false)
     widens = try attributes.bool("widens", default: false)
+    mayRound = try attributes.bool("may_round", default: false)
   }
 
   public func infer(_ x: [TensorType]) throws -> [TensorType] {
