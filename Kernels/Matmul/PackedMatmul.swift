@@ -39,7 +39,7 @@ struct PackedMatmul: KernelTemplate {
     let readsInPlace = Self.readsInPlace(w, on: machine)
     let tile =
       isFew
-      ? SkinnyMatmul.tile(rows: m!, on: machine, isNarrow: w.isNarrow)
+      ? SkinnyMatmul.tile(rows: m!, of: w, on: machine)
       : .fitting(
         rows: w.a.shape[1].estimate, columns: n, streams: m != nil && w.bIsConstant && !w.isNarrow,
         rowDistance: w.aIsConstant ? nil : w.a.strides[1].constant.map { $0 * w.a.element.byteCount },
@@ -128,7 +128,7 @@ struct PackedMatmul: KernelTemplate {
       "packB": w.bIsConstant || copiesB ? 1 : 0,
       "skinnyPanels": SkinnyMatmul.panels(
         rows: m ?? 1, tile, panels, on: machine, isNarrow: w.isNarrow, inPlace: !w.bIsConstant),
-      "skinnyUnroll": w.isNarrow ? max(1, 8 / (w.scaling?.steps ?? 1)) : w.bIsConstant ? 2 : 4,
+      "skinnyUnroll": w.scaling.map { max(1, 8 / $0.steps) } ?? (w.isNarrow ? 1 : w.bIsConstant ? 2 : 4),
     ]
   }
 

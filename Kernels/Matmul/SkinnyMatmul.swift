@@ -34,10 +34,12 @@ struct SkinnyMatmul {
   /// Whether all rows are few, where their number is known.
   static func areFew(_ rows: Int?) -> Bool { rows.map { $0 <= most.known } ?? false }
 
-  /// A block as wide as the panels should be: the best one, or a vector where two such panels have more sums than there are registers.
-  static func tile(rows: Int, on machine: Machine, isNarrow: Bool) -> RegisterTile {
+  /// A block as wide as the panels should be: the best one, or a vector where two such panels have more sums than there are registers. One
+  /// or two rows of what is widened by an instruction or two take whole lines of 16-bit floats, several at a time.
+  static func tile(rows: Int, of w: MatmulWorkload, on machine: Machine) -> RegisterTile {
     var tile = RegisterTile.best(on: machine)
-    if !isNarrow, 2 * rows * tile.columns / machine.lanes + 3 > machine.vectorRegisters { tile.columns = machine.lanes }
+    if w.isNarrow, w.scaling == nil, rows <= 2, machine.vectorRegisters > 16 { tile.columns = 4 * machine.lanes }
+    if !w.isNarrow, 2 * rows * tile.columns / machine.lanes + 3 > machine.vectorRegisters { tile.columns = machine.lanes }
     return tile
   }
 

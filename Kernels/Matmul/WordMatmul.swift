@@ -110,7 +110,8 @@ extension MatmulWorkload {
     let isWhole = a.element == .bfloat16 && b.element == .bfloat16
     let isRounded = mayRound && a.element == .float32 && (b.element == .bfloat16 || b.element == .float32)
     if isWhole || isRounded, bIsConstant, machine.wordDots.contains(.bf16x2) {
-      return SkinnyMatmul.areFew(a.shape[1].constant) ? nil : .bf16x2
+      // One row is bound by reading b, however it is multiplied.
+      return a.shape[1].constant == 1 ? nil : .bf16x2
     }
     return widens ? machine.parts(a.element, b.element, bIsConstant: bIsConstant, bLimit: bLimit) : nil
   }

@@ -78,9 +78,9 @@ extension WordProgram {
   }
 
   /// All of a, rounded.
-  func round(to rows: TileBuffer, _ batches: Tile, _ count: Tile) {
+  func round(to rows: TileBuffer) {
     let depth = w.a.shape[2]
-    b.parallel([batches, count], work: .elements(depth.estimate)) { at in
+    b.parallel([b.size(w.a.shape[0]), m], work: .elements(depth.estimate)) { at in
       b.strips(b.span(depth), lanes: machine.lanes, vectors: 4) { strip in
         let place: [TileBuffer.Index] = [.at(at[0]), .at(at[1]), strip.index(0)]
         let numbers = a.load(place, shape: [strip.count], limits: [strip.limit])

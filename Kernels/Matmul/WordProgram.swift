@@ -85,6 +85,7 @@ struct WordProgram {
 
   func build() -> TileProgram {
     if let unpacked { packPanels(unpacked) }
+    if let roundRows { round(to: roundRows) }
     guard let rows = SkinnyMatmul.rows(of: w) else {
       manyRows(m)
       return b.finish()
@@ -105,7 +106,6 @@ struct WordProgram {
     let batches = b.size(w.epilogue.output.shape[0])
     let (mc, nc) = (knobs["mc"] * mr, knobs["nc"] * nr)
     if let blocks { packBlocks(batches, rows, to: blocks) }
-    if let roundRows { round(to: roundRows, batches, rows) }
     b.loop(.parallel(grain: 1), to: batches) { batch in
       b.loop(.parallel(grain: 1), to: n, step: nc) { column in
         b.loop(.parallel(grain: 1), to: rows, step: mc) { row in
@@ -186,7 +186,7 @@ struct WordProgram {
     let last = n.ceilDivided(by: nr) - 1
     let places = (0..<together).map { (column / nr + $0).minimum(last) }
     func add(_ step: Tile, to sums: [Tile], limit: Tile?) -> [Tile] {
-      let numbers = a.load(
+      let numbers = (roundRows ?? a).load(
         [.at(batch), .span(zero, 0), .span(step * group, 1)], shape: [rows, group], limits: [nil, limit])
       let factors = words(numbers)
       return zip(sums, places).map { $0.addingDot(factors, words(matrix(batch), $1, step), of: parts) }
