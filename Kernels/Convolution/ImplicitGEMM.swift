@@ -140,6 +140,13 @@ extension ConvolutionWorkload {
 }
 
 extension ConvolutionWorkload {
+  /// The same of factors that are what they are.
+  var unrounded: ConvolutionWorkload {
+    var copy = self
+    copy.mayRound = nil
+    return copy
+  }
+
   var isChannelsInnermost: Bool { x.strides.last == 1 || w.shape[w.rank - 2] == 1 }
 
   // Of one with three space dimensions.

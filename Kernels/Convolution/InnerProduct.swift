@@ -23,7 +23,7 @@ struct InnerProduct: KernelTemplate {
   /// As many sums as leave some registers for a position's vector and the weights. The rectangle as for `ImplicitGEMM`.
   func defaultKnobs(for workload: Workload, on machine: Machine) -> Knobs {
     guard case .convolution(let given) = workload else { preconditionFailure("a convolution") }
-    let w = given.withThreeDimensions
+    let w = given.unrounded.withThreeDimensions
     let most = max(1, (machine.vectorRegisters - 4) / w.outputsPerGroup)
     let positions = [1, 2, 3, 4, 6, 8].last { $0 <= most }!
     let (tileH, tileW) = PatchRectangles.size(for: w, rows: positions, on: machine)
@@ -45,7 +45,7 @@ struct InnerProduct: KernelTemplate {
   /// Two multiplications of vectors a cycle, less often than in a product of matrices; the patch as in `ImplicitGEMM`.
   func estimate(for workload: Workload, knobs: Knobs, on machine: Machine) -> Double {
     guard case .convolution(let given) = workload else { preconditionFailure("a convolution") }
-    let w = given.withThreeDimensions
+    let w = given.unrounded.withThreeDimensions
     let vectors = machine.vectors(for: w.channelsPerGroup) * w.taps.reduce(1, *)
     let copied = 3 * w.strides.reduce(1, *) * w.channelsPerGroup / machine.lanes
     return Double(w.positions * w.groups) * (Double(vectors * w.outputsPerGroup) / 2 / 0.7 + Double(copied))
@@ -69,7 +69,7 @@ private struct InnerProductProgram {
   let y: TileBuffer
 
   init(_ given: ConvolutionWorkload, _ knobs: Knobs, _ machine: Machine) {
-    w = given.withThreeDimensions
+    w = given.unrounded.withThreeDimensions
     (positions, unroll, lanes) = (knobs["positions"], knobs["unroll"], machine.lanes)
     b = TileBuilder("inner_product")
     let x = b.parameter("x", .input, w.x.buffer)
