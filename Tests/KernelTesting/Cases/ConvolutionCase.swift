@@ -22,6 +22,8 @@ public struct ConvolutionCase: Sendable {
   /// Of integers: what lies around the image, and whether weights are known to have 7 bits.
   public var border = 0
   public var isSmall = false
+  /// Of f32.
+  public var mayRound = false
 
   public init(
     _ space: [Int], _ channels: Int, _ outputs: Int, window: [Int], stride: Int = 1, dilation: Int = 1, pad: Int = 0,
@@ -99,6 +101,7 @@ public struct ConvolutionCase: Sendable {
     (c.channelsLast, c.isSymbolic) = (kind != .rows && g.flip(0.7), g.flip(0.3))
     c.resultChannelsLast = kind != .rows && (c.channelsLast || g.flip(0.7))
     c.wIsConstant = kind == .winograd || kind == .fewOutputs || g.flip(0.8)
+    c.mayRound = c.wIsConstant && kind != .integer && g.flip(0.3)
     if kind == .integer || kind == .winograd && g.flip(0.4) {
       let choices = kind == .integer ? IntegerMatmulCase.types : [.int8, .uint8]
       let types = (x: g.pick(choices), w: g.pick(choices))
@@ -140,7 +143,7 @@ public struct ConvolutionCase: Sendable {
       ? floats : Epilogue(expression: .binary(.add, .int32), operands: [bias], output: integerResult)
     let workload = ConvolutionWorkload(
       x: x, w: w, wIsConstant: wIsConstant, wLimit: isSmall ? 64 : nil, strides: strides, dilations: dilations,
-      padsBefore: before, border: border == 0 ? nil : border, groups: groups, epilogue: epilogue)
+      padsBefore: before, border: border == 0 ? nil : border, groups: groups, mayRound: mayRound && integers == nil, epilogue: epilogue)
     return (workload, finish)
   }
 
@@ -159,6 +162,7 @@ public struct ConvolutionCase: Sendable {
       }
     }
     let count = window.reduce(1, *) * (channels / groups)
+    let rounding = mayRound ? allowRounding(inputs, &generator) : 0
     func expected(_ tolerance: @escaping ([Int], Double) -> Double) -> ([Int]) -> Expected {
       { i in
         let (sum, magnitude) = self.sum(at: i, inputs)
@@ -166,7 +170,7 @@ public struct ConvolutionCase: Sendable {
         return Expected(value: .float(value), tolerance: tolerance(i, magnitude))
       }
     }
-    let direct = expected { productTolerance(count, $1) }
+    let direct = expected { productTolerance(count, $1) + rounding * $1 }
     var kernelCase = KernelCase(.convolution(workload), sizes: sizes.values, inputs: inputs, expected: direct)
     kernelCase.expected = { template, knobs in
       guard template.name == "convolution.winograd" else { return [direct] }

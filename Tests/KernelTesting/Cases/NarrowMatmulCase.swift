@@ -24,6 +24,8 @@ public struct NarrowMatmulCase: Sendable {
   public var isNarrowThroughout = false
   /// Then the result is f32 all the same.
   public var isWideResult = false
+  /// a may be rounded to bf16, which b is.
+  public var mayRound = false
 
   public init(m: Int, n: Int, k: Int, batch: Int = 1, _ storage: Storage) {
     (self.m, self.n, self.k, self.batch, self.storage) = (m, n, k, batch, storage)
@@ -47,6 +49,10 @@ public struct NarrowMatmulCase: Sendable {
     if drawn.isNarrowThroughout, g.flip() {
       drawn.storage = .float(.bfloat16)
       drawn.isWideResult = true
+    }
+    if !drawn.isNarrowThroughout, g.flip(0.3) {
+      drawn.storage = .float(.bfloat16)
+      drawn.mayRound = true
     }
     return drawn
   }
@@ -90,7 +96,7 @@ public struct NarrowMatmulCase: Sendable {
     let w: MatmulWorkload
     switch storage {
     case .float(let element):
-      w = MatmulWorkload(a: a, b: matrix(element, k), bIsConstant: true, epilogue: epilogue)
+      w = MatmulWorkload(a: a, b: matrix(element, k), bIsConstant: true, mayRound: mayRound, epilogue: epilogue)
     case .codes(let bits, let group, let hasZeros):
       let groups = (k + group - 1) / group
       // Now and then one scale for all columns.
@@ -107,6 +113,7 @@ public struct NarrowMatmulCase: Sendable {
     for (view, sample) in zip(w.operands, inputs) where view.element == .int8 {
       sample.fill { .integer(Int64.random(in: -half..<half, using: &generator)) }
     }
+    let rounding = mayRound ? allowRounding(inputs, &generator) : 0
     let depth = k
     return KernelCase(.matmul(w), sizes: sizes.values, inputs: inputs) { i in
       var (sum, magnitude) = (0.0, 0.0)
@@ -126,7 +133,7 @@ public struct NarrowMatmulCase: Sendable {
       }
       let value = finish(sum, inputs.suffix(3).map { $0[i].double })
       // A step more for each of: the code's scale, the zeros' sum, the group's sum.
-      return Expected(value: .float(value), tolerance: productTolerance(depth + 8, magnitude))
+      return Expected(value: .float(value), tolerance: productTolerance(depth + 8, magnitude) + rounding * magnitude)
     }
   }
 }
