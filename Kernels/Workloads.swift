@@ -184,11 +184,14 @@ public struct AttentionWorkload: Hashable, Sendable, Codable {
   public var softcap: Double
   /// Query i sees keys j ≤ i + this; nil: all.
   public var causalOffset: Dim?
+  /// Whether f32 factors of both products may be rounded to bf16 before they are multiplied; nil: no.
+  public var mayRound: Bool?
   /// Dimensions batch, head, query, depth of the values.
   public var output: View
 
   public init(
-    q: View, k: View, v: View, mask: View?, scale: Double, softcap: Double = 0, causalOffset: Dim? = nil, output: View
+    q: View, k: View, v: View, mask: View?, scale: Double, softcap: Double = 0, causalOffset: Dim? = nil,
+    mayRound: Bool = false, output: View
   ) {
     self.q = q
     self.k = k
@@ -197,6 +200,7 @@ public struct AttentionWorkload: Hashable, Sendable, Codable {
     self.scale = scale
     self.softcap = softcap
     self.causalOffset = causalOffset
+    self.mayRound = mayRound ? true : nil
     self.output = output
   }
 

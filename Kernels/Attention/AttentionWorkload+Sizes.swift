@@ -3,6 +3,13 @@ import TileIR
 
 /// What is known of the work and its operands, or guessed for estimates where sizes are not known.
 extension AttentionWorkload {
+  /// What words of two steps of both products hold; nil: numbers are multiplied singly, in f32.
+  func parts(on machine: Machine) -> WordParts? {
+    let isNarrow = q.element == .bfloat16 || q.element == .float32 && mayRound == true
+    let isEven = q.shape[3].constant.map { $0 % 2 == 0 } ?? false
+    return isNarrow && isEven && machine.wordDots.contains(.bf16x2) ? .bf16x2 : nil
+  }
+
   /// Whether the mask says something else for each query.
   var masksQueries: Bool { mask.map { $0.strides[2] != 0 } ?? false }
 

@@ -7,6 +7,9 @@ import TileIR
 /// brought up to date block by block (Milakov & Gimelshein, Online normalizer calculation for softmax, 2018; Dao et
 /// al., FlashAttention, 2022). Keys and values are packed into panels, so that both products are register tiles as in a
 /// matmul: by a first phase, or by tasks that take all the queries of a head. A query that sees no key gives 0.
+///
+/// Where the machine multiplies words of two bf16, and factors are bf16 or may be rounded to it, both products are of words: of two
+/// parts of the depth, and of two keys. Exponentials are summed before they are rounded.
 struct FlashAttention: KernelTemplate {
   let name = "attention.flash"
 
@@ -104,7 +107,8 @@ struct FlashAttention: KernelTemplate {
       products += vectors * w.q.shape[3].estimate + seen * machine.vectors(for: w.v.shape[3].estimate)
     }
     let tiles = (queries + rows - 1) / rows
-    let perRow = 0.535 * Double(products) + 5 * Double(scores) + 1.75 * Double(machine.lanes * tiles)
+    let group = Double(w.parts(on: machine)?.count ?? 1)
+    let perRow = 0.535 / group * Double(products) + 5 * Double(scores) + 1.75 * Double(machine.lanes * tiles)
     return Double(w.headCount * rows) * perRow + Double(w.keptElements) / 2
   }
 

@@ -21,7 +21,11 @@ struct FlashProgram {
   let lastValueWidth: Int
   /// The panel that the keys end in, if that is known and it is not full.
   let lastKeys: (start: Int, count: Int)?
+  /// What scores and sums are.
   let element: ElementType
+  /// What is multiplied at a time, and how many numbers: words, or one.
+  let parts: WordParts?
+  var group: Int { parts?.count ?? 1 }
   let b = TileBuilder("attention")
   let (q, k, v, y): (TileBuffer, TileBuffer, TileBuffer, TileBuffer)
   let scores: Scores
@@ -46,6 +50,7 @@ struct FlashProgram {
       w.causalOffset == nil
       ? w.k.shape[2].constant.flatMap { $0 % columns == 0 ? nil : ($0 / columns * columns, $0 % columns) } : nil
     element = w.q.element.accumulator
+    parts = w.parts(on: machine)
     q = b.parameter("q", .input, w.q.buffer)
     k = b.parameter("k", .input, w.k.buffer)
     v = b.parameter("v", .input, w.v.buffer)
@@ -54,14 +59,15 @@ struct FlashProgram {
     if knobs["headTasks"] == 0 {
       let (keys, values) = KeyPanels.types(
         heads: [w.k.shape[0], w.k.shape[1]], keys: w.k.shape[2], depth: depth, valuePanels: valuePanels, width: columns,
-        element, .global)
+        element, parts, .global)
       shared = (b.parameter("keys", .scratch, keys), b.parameter("values", .scratch, values))
     } else {
       shared = nil
     }
     (queries, keys) = (b.size(w.q.shape[2]), b.size(w.k.shape[2]))
     zero = b.index(0)
-    scores = Scores(w: w, b: b, mask: mask, element: element, queries: queries, keys: keys)
+    scores = Scores(
+      w: w, b: b, mask: mask, element: element, queries: queries, keys: keys, scalesProducts: parts != nil)
   }
 
   func build() -> TileProgram {
@@ -97,7 +103,8 @@ struct FlashProgram {
   private func packInTasks() {
     b.parallel([b.size(w.k.shape[0]), b.size(w.k.shape[1])], work: work(queries: w.q.shape[2].estimate)) { i in
       let types = KeyPanels.types(
-        heads: [1, 1], keys: w.k.shape[2], depth: depth, valuePanels: valuePanels, width: nr, element, .local)
+        heads: [1, 1], keys: w.k.shape[2], depth: depth, valuePanels: valuePanels, width: nr, element, parts,
+        .local)
       let panels = KeyPanels(
         keys: b.allocate(types.keys), values: b.allocate(types.values), place: [.at(zero), .at(zero)])
       b.loop(to: keys.ceilDivided(by: nr)) { pack(batch: i[0], head: i[1], panel: $0, to: panels) }
@@ -123,10 +130,10 @@ struct FlashProgram {
   private func packKeys(_ batch: Tile, _ head: Tile, _ panel: Tile, to panels: KeyPanels) {
     let rows = (b.iota([nr], dimension: 0) + panel * nr).minimum(keys - 1)
     fetchNext(k, batch, head, panel)
-    b.strips(b.span(Dim(depth)), lanes: machine.lanes, vectors: 1) { strip in
+    b.strips(b.span(Dim(depth)), lanes: machine.lanes * group, vectors: 1) { strip in
       let block = k.load([.at(batch), .at(head), .gather(rows, 0), strip.index(1)], shape: [nr, strip.count])
       panels.keys.store(
-        block.cast(element).transpose([1, 0]), panels.place + [.at(panel), strip.index(0), .span(zero, 1)])
+        factors(block).transpose([1, 0]), panels.place + [.at(panel), .span(strip.start / group, 0), .span(zero, 1)])
     }
   }
 
@@ -135,15 +142,30 @@ struct FlashProgram {
   private func packValues(_ batch: Tile, _ head: Tile, _ block: Tile, to panels: KeyPanels) {
     guard let valueDepth = w.v.shape[3].constant else { preconditionFailure("a known depth") }
     fetchNext(v, batch, head, block)
-    b.loop(from: block * nr, to: (block * nr + nr).minimum(keys)) { key in
+    let first = block * nr
+    b.loop(from: first / group, to: (first + nr).minimum(keys).ceilDivided(by: group)) { step in
       for panel in 0..<valuePanels {
         let start = panel * nr
         let limit = start + nr > valueDepth ? b.index(valueDepth - start) : nil
-        let row = v.load(
-          [.at(batch), .at(head), .at(key), .span(b.index(start), 0)], shape: [nr], limits: [limit])
-        panels.values.store(row.cast(element), panels.place + [.at(b.index(panel)), .at(key), .span(zero, 0)])
+        func row(_ key: Tile) -> Tile {
+          v.load([.at(batch), .at(head), .at(key), .span(b.index(start), 0)], shape: [nr], limits: [limit])
+        }
+        let factors = parts.map { b.words($0) { pastLastKey(step * group + $0, row) } } ?? row(step).cast(element)
+        panels.values.store(factors, panels.place + [.at(b.index(panel)), .at(step), .span(zero, 0)])
       }
     }
+  }
+
+  /// A row of v, or zeros for the key after the last one, which shares its word.
+  private func pastLastKey(_ key: Tile, _ row: (Tile) -> Tile) -> Tile {
+    if w.k.shape[2].constant.map({ $0 % group == 0 }) ?? false { return row(key) }
+    let numbers = row(key.minimum(keys - 1))
+    return key.less(keys).broadcast(to: numbers.shape).select(numbers, b.constant(0, numbers.element, numbers.shape))
+  }
+
+  /// Numbers as what is multiplied; words have those that lie side by side.
+  func factors(_ numbers: Tile) -> Tile {
+    parts == nil ? numbers.cast(element) : numbers.cast(.bfloat16).bitcast(.int32)
   }
 
   /// Brings the rows of the next panel nearer: each is a stream of its own where heads lie side by side.
@@ -157,20 +179,22 @@ struct FlashProgram {
 
 /// The keys and values of a head as panels, so that both products are register tiles as in a matmul.
 struct KeyPanels {
-  /// Dimensions batch, key head, panel, depth, key within the panel.
+  /// Dimensions batch, key head, panel, depth or words of it, key within the panel.
   let keys: TileBuffer
-  /// Dimensions batch, key head, panel of the depth, key, place within the panel.
+  /// Dimensions batch, key head, panel of the depth, key or word of keys, place within the panel.
   let values: TileBuffer
   /// The head's batch and number in both.
   let place: [TileBuffer.Index]
 
   static func types(
-    heads: Shape, keys: Dim, depth: Int, valuePanels: Int, width: Int, _ element: ElementType, _ space: MemorySpace
+    heads: Shape, keys: Dim, depth: Int, valuePanels: Int, width: Int, _ element: ElementType, _ parts: WordParts?,
+    _ space: MemorySpace
   ) -> (keys: BufferType, values: BufferType) {
-    let (panels, width) = (keys.ceilDivided(by: Dim(width)), Dim(width))
+    let (panels, width, group) = (keys.ceilDivided(by: Dim(width)), Dim(width), parts?.count ?? 1)
+    let element = parts == nil ? element : .int32
     return (
-      BufferType(element, heads + [panels, Dim(depth), width], space: space),
-      BufferType(element, heads + [Dim(valuePanels), keys, width], space: space)
+      BufferType(element, heads + [panels, Dim(depth / group), width], space: space),
+      BufferType(element, heads + [Dim(valuePanels), keys.ceilDivided(by: Dim(group)), width], space: space)
     )
   }
 }

@@ -13,10 +13,12 @@ struct FlashTask {
   let start: Tile
   /// The task's tiles of queries.
   let tiles: Tile
-  /// Scaled queries: place of the tile, query, depth.
+  /// Scaled queries, or rounded ones: place of the tile, query, depth.
   private let packedQueries: TileBuffer
-  /// Scores of a few tiles of queries with a block of keys, then their exponentials: slot of the tile, query, key.
+  /// Scores of a few tiles of queries with a block of keys: slot of the tile, query, key.
   private let scores: TileBuffer
+  /// Their exponentials: in the same place, or rounded.
+  private let exponentials: TileBuffer
   /// Numbers of the queries of those few tiles.
   let perQuery: TileBuffer
 
@@ -26,9 +28,13 @@ struct FlashTask {
     let count = p.knobs["queryBlocks"]
     tiles = (p.queries - start).ceilDivided(by: p.mr).minimum(b.index(count))
     let (together, mr) = (Dim(p.tilesTogether), Dim(p.mr))
-    func local(_ shape: Shape) -> TileBuffer { p.b.allocate(BufferType(p.element, shape, space: .local)) }
-    packedQueries = local([p.isOneBlock ? together : Dim(count), mr, Dim(p.depth)])
+    func local(_ shape: Shape, _ element: ElementType? = nil) -> TileBuffer {
+      p.b.allocate(BufferType(element ?? p.element, shape, space: .local))
+    }
+    let rounded = p.parts?.elements.a
+    packedQueries = local([p.isOneBlock ? together : Dim(count), mr, Dim(p.depth)], rounded)
     scores = local([together, mr, Dim(p.block)])
+    exponentials = rounded.map { local([together, mr, Dim(p.block)], $0) } ?? scores
     perQuery = local([together, mr])
   }
 
@@ -90,14 +96,14 @@ struct FlashTask {
     return (seen - key).minimum(b.index(p.block)).maximum(zero)
   }
 
-  /// Copies and scales a tile's queries.
+  /// Copies a tile's queries, scaled or rounded.
   func packQueries(_ tile: Tile, place: Tile) {
     // Rows past the end stand at the last one.
     let rows = (b.iota([p.mr], dimension: 0) + (start + tile * p.mr)).minimum(p.queries - 1)
     b.strips(b.span(Dim(p.depth)), lanes: p.machine.lanes, vectors: 1) { strip in
       let queries = p.q.load([.at(batch), .at(head), .gather(rows, 0), strip.index(1)], shape: [p.mr, strip.count])
-      packedQueries.store(
-        queries.cast(p.element) * p.scores.scale, [.at(place), .span(zero, 0), strip.index(1)])
+      let factors = p.parts.map { queries.cast($0.elements.a) } ?? queries.cast(p.element) * p.scores.scale
+      packedQueries.store(factors, [.at(place), .span(zero, 0), strip.index(1)])
     }
   }
 
@@ -138,12 +144,10 @@ struct FlashTask {
       let corner = Scores.Place(batch: batch, head: head, query: start + tile * p.mr, key: key + column)
       // Arrives while the products are computed.
       if p.w.maskIsFar(p.machine) { p.scores.fetchMask(queries: p.mr, keys: width, at: corner) }
-      let products = b.accumulate(
-        b.constant(0, p.element, [p.mr, width]), to: b.index(p.depth), unroll: p.knobs["unroll"]
-      ) { depth in
-        packedQueries.load([.at(place), .span(zero, 0), .at(depth)], shape: [p.mr, 1])
-      } _: { depth in
-        panels.keys.load(panels.place + [.at(panel), .at(depth), .span(zero, 1)], shape: [1, width])
+      let products = accumulate(
+        b.constant(0, p.element, [p.mr, width]), to: b.index(p.depth / p.group), packedQueries, place
+      ) { step in
+        panels.keys.load(panels.place + [.at(panel), .at(step), .span(zero, 1)], shape: [1, width])
       }
       p.scores.store(
         products, at: corner, isWhole: isWhole, to: scores, [.at(slot), .span(zero, 0), .span(column, 1)])
@@ -198,7 +202,7 @@ struct FlashTask {
       let joined = partial(.sum)
       let sum = joined.adding(span, to: joined.start()) { strip in
         let term = p.scores.exponential(load(slot, row, strip) - shift)
-        scores.store(term, [.at(slot), .at(row), strip.index(0)])
+        exponentials.store(term.cast(exponentials.type.element), [.at(slot), .at(row), strip.index(0)])
         return term
       }
       take(row, joined.finish(sum))
@@ -209,11 +213,27 @@ struct FlashTask {
 
   /// sums[i] + Σⱼ scores[i, j] · v[j], for the first columns of a panel.
   func weighted(slot: Tile, _ panel: Tile, from key: Tile, count: Tile, addedTo sums: Tile) -> Tile {
-    b.accumulate(sums, to: count, unroll: p.knobs["unroll"]) { j in
-      scores.load([.at(slot), .span(zero, 0), .at(j)], shape: [p.mr, 1])
-    } _: { j in
-      panels.values.load(panels.place + [.at(panel), .at(key + j), .span(zero, 1)], shape: [1, sums.shape[1]])
+    accumulate(sums, to: count.ceilDivided(by: p.group), exponentials, slot) { step in
+      panels.values.load(
+        panels.place + [.at(panel), .at(key / p.group + step), .span(zero, 1)], shape: [1, sums.shape[1]])
     }
+  }
+
+  /// sums[i] + Σ rows[place, i, step] · factors(step), over steps of one number or one word.
+  private func accumulate(
+    _ sums: Tile, to steps: Tile, _ rows: TileBuffer, _ place: Tile, factors: (_ step: Tile) -> Tile
+  ) -> Tile {
+    guard let parts = p.parts else {
+      return b.accumulate(sums, to: steps, unroll: p.knobs["unroll"]) { step in
+        rows.load([.at(place), .span(zero, 0), .at(step)], shape: [p.mr, 1])
+      } _: {
+        factors($0)
+      }
+    }
+    return b.loop(.unrolled(by: p.knobs["unroll"]), to: steps, carrying: [sums]) { step, sums in
+      let words = rows.load([.at(place), .span(zero, 0), .span(step * parts.count, 1)], shape: [p.mr, parts.count])
+      return [sums[0].addingDot(words.bitcast(.int32), factors(step), of: parts)]
+    }[0]
   }
 
   /// Stores a tile's results from a column on.

@@ -13,12 +13,14 @@ struct Scores {
   let (queries, keys): (Tile, Tile)
   /// Whether keys are the rows of tiles and queries their columns; else it is the other way round.
   var keysFirst = false
+  /// Whether products are still to be multiplied by `scale`: queries were not.
+  var scalesProducts = false
 
   private var isBinary: Bool { mask.map { $0.type.element == .bool } ?? true }
   /// What a score of 1 is here: log₂ e.
   private var unit: Double { isBinary ? 0x1.71547652b82fep0 : 1 }
 
-  /// What queries are multiplied by.
+  /// What queries, or their products with keys, are multiplied by.
   var scale: Tile { b.constant(w.scale * unit, element) }
 
   /// What is to be taken from scores of which `largest` is the largest; where nothing is seen, −∞ − −∞ would not be a number.
@@ -76,7 +78,7 @@ struct Scores {
   }
 
   private func finished(_ products: Tile, _ place: Place, isWhole: Bool, _ turned: (() -> Tile)?) -> Tile {
-    var result = products
+    var result = scalesProducts ? products * scale : products
     let shape = products.shape
     if w.softcap != 0 {
       let most = w.softcap * unit

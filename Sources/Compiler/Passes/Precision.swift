@@ -87,10 +87,14 @@ public enum Precision: String, Sendable, Codable, CaseIterable {
   }
 }
 
-/// The graph with products by constants that may round.
+/// The graph with attention and products by constants that may round.
 @Sendable private func allowRounding(_ graph: Graph) throws -> Graph {
   try Rewriter.rewrite(graph) { rewriter, id in
     let node = graph[id]
+    if var op = node.op as? Attention {
+      op.mayRound = true
+      return try rewriter.copy(id, as: op)
+    }
     guard let right = node.operands.count > 1 ? node.operands[1] : nil, graph.type(right).element == .float32,
       graph.constant(right) != nil || StoredWeights(graph, right) != nil
     else { return nil }

@@ -259,7 +259,7 @@ extension Planner {
     let mask = operands.count > 3 ? operands[3].broadcast(to: Array(scores)) : nil
     let workload = AttentionWorkload(
       q: operands[0].view, k: operands[1].view, v: operands[2].view, mask: mask?.view, scale: op.scale,
-      softcap: op.softcap, causalOffset: op.causal ? op.causalOffset : nil, output: output.view)
+      softcap: op.softcap, causalOffset: op.causal ? op.causalOffset : nil, mayRound: op.mayRound, output: output.view)
     emit(.attention(workload), Array(operands[..<3]) + (mask.map { [$0] } ?? []), output, origins: origins(node))
   }
 

@@ -8,6 +8,9 @@ import TensorTypes
 /// masked: `softcap · tanh(score / softcap)`. The mask is added, or, if bool, says which keys are seen. A query that
 /// sees no key (all scores −∞) gives 0.
 ///
+/// If it may round, f32 factors of both products (queries, keys, exponentials and values) may be rounded to bf16 before they are
+/// multiplied, each off by at most 2⁻⁹ of itself.
+///
 /// - (attention_c1) Operands q, k, v and optionally a mask; q, k, v of one float type and rank 4.
 /// - (attention_c2) Equal B; Hkv divides H; equal D of q and k; equal Sk of k and v.
 /// - (attention_c3) The mask is bool or of q's type and broadcasts to `[B, H, Sq, Sk]`.
@@ -17,6 +20,7 @@ public struct Attention: Op {
   public var causal: Bool
   public var causalOffset: Dim
   public var softcap: Double
+  public var mayRound = false
 
   public init(scale: Double, causal: Bool = false, causalOffset: Dim = 0, softcap: Double = 0) {
     (self.scale, self.causal, self.causalOffset, self.softcap) = (scale, causal, causalOffset, softcap)
@@ -26,13 +30,14 @@ public struct Attention: Op {
     [
       ("scale", .float(scale)), ("causal", .bool(causal)), ("causal_offset", .dim(causalOffset)),
       ("softcap", .float(softcap)),
-    ]
+    ] + (mayRound ? [("may_round", .bool(true))] : [])
   }
   public init(attributes: inout AttributeReader) throws {
     scale = try attributes.float("scale")
     causal = try attributes.bool("causal", default: false)
     causalOffset = try attributes.dim("causal_offset", default: 0)
     softcap = try attributes.float("softcap", default: 0)
+    mayRound = try attributes.bool("may_round", default: false)
   }
 
   public func infer(_ x: [TensorType]) throws -> [TensorType] {

@@ -20,6 +20,7 @@ public struct AttentionCase: Sendable {
   /// The number of keys is known only at run time, that of queries in advance, as in a decoder's step.
   public var isStep = false
   public var headsInside = false
+  public var mayRound = false
 
   public init(
     batch: Int = 1, heads: Int = 2, keyHeads: Int = 2, queries: Int = 1, keys: Int = 1, depth: Int = 32,
@@ -36,7 +37,7 @@ public struct AttentionCase: Sendable {
   public static func random(decode: Bool, _ g: inout SeededGenerator) -> AttentionCase {
     let keyHeads = g.size(1...2)
     let depth = g.edge([8, 16], most: 40)
-    return AttentionCase(
+    var drawn = AttentionCase(
       batch: g.pick(1, 1, 2), heads: keyHeads * g.size(1...(decode ? 4 : 2)), keyHeads: keyHeads,
       queries: decode
         ? g.size(1...(g.flip() ? 4 : 24)) : g.flip(0.3) ? g.edge([16, 32, 64], most: 130) : g.edge([4, 6], most: 29),
@@ -44,6 +45,8 @@ public struct AttentionCase: Sendable {
       valueDepth: g.flip() ? depth : g.edge([8, 16], most: 40), mask: g.pick(nil, .bool, .float32),
       masksRows: g.flip(), isCausal: g.flip(0.4), softcap: g.flip(0.2) ? 3 : 0, isSymbolic: !decode && g.flip(0.3),
       isStep: decode && g.flip(), headsInside: g.flip())
+    drawn.mayRound = !decode && g.flip(0.4)
+    return drawn
   }
 
   /// `[batch, head, length, depth]`, in memory either so or as `[batch, length, head, depth]`.
@@ -62,12 +65,15 @@ public struct AttentionCase: Sendable {
     }
     let w = AttentionWorkload(
       q: view(heads, sq, depth), k: view(keyHeads, sk, depth), v: view(keyHeads, sk, valueDepth), mask: maskView,
-      scale: 0.3, softcap: softcap, causalOffset: isCausal ? sk - sq : nil, output: view(heads, sq, valueDepth))
+      scale: 0.3, softcap: softcap, causalOffset: isCausal ? sk - sq : nil, mayRound: mayRound, output: view(heads, sq, valueDepth))
     let inputs = samples(w.operands, sizes: sizes, &generator)
+    let rounding = mayRound ? allowRounding(inputs, count: 3, &generator) : 0
     let results = results(inputs)
     // A score of size s = Σ|q·k| has an error of depth·ε·s, and a few ulp of the cap from tanh, which the exponential
     // makes relative; values are below 2.
-    let tolerance = 2 * (Double(depth) * 4 * 0.3 * Double(depth) + Double(keys) + 4 * softcap) * 0x1p-24 + 1e-6
+    var tolerance = 2 * (Double(depth) * 4 * 0.3 * Double(depth) + Double(keys) + 4 * softcap) * 0x1p-24 + 1e-6
+    // The same of rounded queries and keys, of numerators and sums, and of values; exponentials are rounded in any case.
+    tolerance += 2 * rounding * (2 * 4 * 0.3 * Double(depth) + 0.5) + (mayRound ? 2 * 0x1.01p-9 : 0)
     return KernelCase(.attention(w), sizes: sizes, inputs: inputs) {
       Expected(value: .float(results[$0]!), tolerance: tolerance)
     }

@@ -7,11 +7,11 @@ public func productTolerance(_ count: Int, _ magnitude: Double) -> Double {
   Double(count + 4) * 0x1p-24 * (magnitude + 4)
 }
 
-/// What a product that may round its factors to bf16 may be off by, a share of Σ|a·b|: nothing where, as half of the time, the first two of
+/// What a product that may round its factors to bf16 may be off by, a share of Σ|a·b|: nothing where, as half of the time, the first `count` of
 /// `inputs` are made such numbers; else 2⁻⁹ for each factor.
-func allowRounding(_ inputs: [Sample], _ g: inout SeededGenerator) -> Double {
+func allowRounding(_ inputs: [Sample], count: Int = 2, _ g: inout SeededGenerator) -> Double {
   guard g.flip() else { return 0x1.01p-8 }
-  for input in inputs.prefix(2) {
+  for input in inputs.prefix(count) {
     input.fill { .float(Double(Float(bitPattern: Float.random(in: -2...2, using: &g).bitPattern & 0xFFFF_0000))) }
   }
   return 0
