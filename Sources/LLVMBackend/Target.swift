@@ -16,6 +16,9 @@ public struct Target: Hashable, Sendable {
 
   public var name: String { machine.name }
 
+  /// Whether there is an instruction that rounds f32 to bf16.
+  var roundsToBFloat16: Bool { requiredFeatures.contains("avx512_bf16") }
+
   /// Every target, most demanding first: the order in which a loader tries the variants of one library.
   public static let all: [Target] = [avx512bf16, avx512vnni, avx512, avx2, sse42]
 
@@ -51,9 +54,9 @@ public struct Target: Hashable, Sendable {
     return target
   }
 
-  /// Without the instructions that a CPU has, by the features that /proc/cpuinfo names, but is not quick at: `vdpbf16ps` does 0.57 of the
-  /// products of two multiplications of f32 on Sapphire Rapids,
-  /// the first of those with `avx512_fp16`, which have tiles for such products, and twice as many on Zen 4 and 5.
+  /// Without the instructions that a CPU has, by the features that /proc/cpuinfo names, but is not quick at: on Sapphire Rapids and
+  /// later, which have `avx512_fp16`, `vdpbf16ps` does 0.57 of the products of two multiplications of f32 (tiles are for such products
+  /// there); on Zen 4 and 5 twice as many.
   public func suiting(_ features: Set<String>) -> Target {
     var target = self
     if features.contains("avx512_fp16") { target.machine.wordDots.removeAll { $0 == .bf16x2 } }

@@ -15,7 +15,8 @@ public struct Expression: Hashable, Sendable, Codable {
     case binary(BinaryFunction, Operand, Operand)
     /// `condition ? a : b`, condition of type bool.
     case select(Operand, Operand, Operand)
-    /// To floats: rounds to nearest. To integers: toward zero, out of range saturates, NaN gives 0. To bool: `x != 0`.
+    /// To floats: rounds to nearest; to bf16, subnormal numbers may become zeros. To integers: toward zero, out of range saturates, NaN
+    /// gives 0. To bool: `x != 0`.
     case cast(Operand, ElementType)
 
     public var operands: [Operand] {
