@@ -2,7 +2,7 @@ import TensorTypes
 import TileIR
 
 /// y[m, n] = epilogue(Σₖ a[m, k] · b[k, n]) by short dot products: for i8, u8 and i16 in any combination, summed in i32, which
-/// wraps around; for bf16 by a constant of bf16, summed in f32.
+/// wraps around; for bf16 by a constant of bf16, and f32 that may be rounded to that, summed in f32.
 ///
 /// Two steps of k make a word of two i16, and a vector of words is multiplied and added pairwise by one instruction
 /// (`vpmaddwd`): on machines with 256-bit vectors 32 multiplications a cycle, twice those of f32. Every zero point is
@@ -13,8 +13,8 @@ import TileIR
 /// twice the products. Where it has not, but b has 7 bits, as quantisers make it for such machines, words hold four as well
 /// (`dot u8i7x4`): three instructions for 32 products instead of four.
 ///
-/// Two bf16 are a word as well where the machine has an instruction for them (`vdpbf16ps`); subnormal numbers count as zeros. An a of f32
-/// that may be rounded is, by a phase before the product.
+/// Two bf16 are a word as well where the machine has an instruction for them (`vdpbf16ps`); subnormal numbers count as zeros. f32 that may
+/// be rounded is so by the phases before the product.
 ///
 /// A few rows are bound by reading b once: its panels then keep the numbers' own width, widened where they are used.
 struct WordMatmul: KernelTemplate {
@@ -79,9 +79,10 @@ struct WordMatmul: KernelTemplate {
     let (m, n, k) = (w.a.shape[1].estimate, w.b.shape[2].estimate, w.a.shape[2].estimate)
     let tile = RegisterTile(rows: min(m, knobs["mr"]), columns: knobs["nr"])
     let steps = Double((k + 1) / 2)
-    let rounding = w.a.element == .float32 ? 0.4 * Double(m * k) : 0
+    let rounding = w.a.element == .float32 && w.a.strides[0] != 0 ? 0.4 * Double(m * k) : 0
+    let packing = w.bIsConstant ? 0 : 0.5 * Double(k * n)
     return Double(w.a.shape[0].estimate(1))
-      * (rounding + steps * tile.cycles(rows: m, columns: n, addresses: true, on: machine))
+      * (rounding + packing + steps * tile.cycles(rows: m, columns: n, addresses: true, on: machine))
   }
 
   func packing(for workload: Workload, knobs: Knobs, on machine: Machine) -> [WeightPacking?] {
@@ -109,9 +110,10 @@ extension MatmulWorkload {
   func parts(on machine: Machine) -> WordParts? {
     let isWhole = a.element == .bfloat16 && b.element == .bfloat16
     let isRounded = mayRound && a.element == .float32 && (b.element == .bfloat16 || b.element == .float32)
-    if isWhole || isRounded, bIsConstant, machine.wordDots.contains(.bf16x2) {
-      // One row is bound by reading b, however it is multiplied.
-      return a.shape[1].constant == 1 ? nil : .bf16x2
+    if isWhole && bIsConstant || isRounded, machine.wordDots.contains(.bf16x2) {
+      // One row, or a few where b is to become words, is bound by reading b, however it is multiplied.
+      let rows = a.shape[1].constant
+      return rows == 1 || !bIsConstant && SkinnyMatmul.areFew(rows) ? nil : .bf16x2
     }
     return widens ? machine.parts(a.element, b.element, bIsConstant: bIsConstant, bLimit: bLimit) : nil
   }

@@ -80,7 +80,7 @@ extension WordProgram {
   /// All of a, rounded.
   func round(to rows: TileBuffer) {
     let depth = w.a.shape[2]
-    b.parallel([b.size(w.a.shape[0]), m], work: .elements(depth.estimate)) { at in
+    b.parallel([b.size(rows.type.shape[0]), m], work: .elements(depth.estimate)) { at in
       b.strips(b.span(depth), lanes: machine.lanes, vectors: 4) { strip in
         let place: [TileBuffer.Index] = [.at(at[0]), .at(at[1]), strip.index(0)]
         let numbers = a.load(place, shape: [strip.count], limits: [strip.limit])
@@ -110,7 +110,7 @@ extension WordProgram {
       let numbers = from.load(
         [.at(batch), .span(step, 1), .gather(columns, 0)], shape: [nr, count], limits: [nil, limit])
       panels.store(
-        numbers.cast(.int16).bitcast(.int32).transpose([1, 0]),
+        words(numbers).transpose([1, 0]),
         [.at(batch), .at(j / nr), .span(step / 2, 0), .span(b.index(0), 1)],
         limits: [limit.map { $0.ceilDivided(by: 2) }, nil])
     }

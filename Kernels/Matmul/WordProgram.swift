@@ -78,7 +78,7 @@ struct WordProgram {
 
   static func roundRows(_ w: MatmulWorkload, _ knobs: Knobs, _ machine: Machine) -> BufferType? {
     guard w.roundsRows(on: machine), knobs["packA"] == 0 else { return nil }
-    return BufferType(.bfloat16, w.a.shape)
+    return BufferType(.bfloat16, [w.a.strides[0] == 0 ? 1 : w.a.shape[0]] + w.a.shape[1...])
   }
 
   // MARK: Phases
@@ -123,8 +123,7 @@ struct WordProgram {
     /// - Parameter limit: numbers of the step, if not all.
     func column(_ step: Tile, limit: Tile?) -> Tile {
       if let blocks { return blocks.load([.at(batch), .at(i / mr), .at(step), .span(zero, 0)], shape: [mr, 1]) }
-      return words(
-        (roundRows ?? a).load([.at(batch), .gather(rows, 0), .span(step * group, 1)], shape: [mr, group], limits: [nil, limit]))
+      return words(numbers(batch, .gather(rows, 0), step, [mr, group], limit))
     }
     func add(_ step: Tile, to sum: Tile, limit: Tile?) -> Tile {
       sum.addingDot(column(step, limit: limit), words(matrix(batch), panel, step), of: parts)
@@ -148,6 +147,14 @@ struct WordProgram {
     let rows = b.iota([count], dimension: 0) + first
     if count == mr, let size = w.a.shape[1].constant, size % mr == 0 { return rows }
     return rows.minimum(m - 1)
+  }
+
+  /// Some rows of a, as it is or rounded, and the numbers of a word.
+  private func numbers(_ batch: Tile, _ rows: TileBuffer.Index, _ step: Tile, _ shape: [Int], _ limit: Tile?) -> Tile {
+    let columns = TileBuffer.Index.span(step * group, 1)
+    guard let roundRows else { return a.load([.at(batch), rows, columns], shape: shape, limits: [nil, limit]) }
+    let batch = w.a.strides[0] == 0 ? b.index(0) : batch
+    return roundRows.load([.at(batch), rows, columns], shape: shape, limits: [nil, limit])
   }
 
   /// Which matrix of b's goes with a's.
@@ -186,9 +193,7 @@ struct WordProgram {
     let last = n.ceilDivided(by: nr) - 1
     let places = (0..<together).map { (column / nr + $0).minimum(last) }
     func add(_ step: Tile, to sums: [Tile], limit: Tile?) -> [Tile] {
-      let numbers = (roundRows ?? a).load(
-        [.at(batch), .span(zero, 0), .span(step * group, 1)], shape: [rows, group], limits: [nil, limit])
-      let factors = words(numbers)
+      let factors = words(numbers(batch, .span(zero, 0), step, [rows, group], limit))
       return zip(sums, places).map { $0.addingDot(factors, words(matrix(batch), $1, step), of: parts) }
     }
     let steps = k / group

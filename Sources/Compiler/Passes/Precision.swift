@@ -87,22 +87,26 @@ public enum Precision: String, Sendable, Codable, CaseIterable {
   }
 }
 
-/// The graph with attention and products by constants that may round.
+/// The graph with attention, matrix products and convolutions that may round.
+///
+/// Sums of few terms may not: what they compute is often places and angles (rotary embeddings multiply a position of up to 10⁵ by a
+/// frequency, one term each), of which an error of 2⁻⁹ is more than a turn.
 @Sendable private func allowRounding(_ graph: Graph) throws -> Graph {
-  try Rewriter.rewrite(graph) { rewriter, id in
+  let fewestTerms = 16
+  return try Rewriter.rewrite(graph) { rewriter, id in
     let node = graph[id]
-    if var op = node.op as? Attention {
-      op.mayRound = true
-      return try rewriter.copy(id, as: op)
-    }
-    guard let right = node.operands.count > 1 ? node.operands[1] : nil, graph.type(right).element == .float32,
-      graph.constant(right) != nil || StoredWeights(graph, right) != nil
-    else { return nil }
+    guard let right = node.operands.count > 1 ? node.operands[1] : nil, graph.type(right).element == .float32 else { return nil }
+    let shape = graph.type(right).shape
     switch node.op {
     case var op as MatMul:
+      guard shape[shape.count - (op.transposeRight ? 1 : 2)].constant.map({ $0 >= fewestTerms }) ?? true else { return nil }
       op.mayRound = true
       return try rewriter.copy(id, as: op)
     case var op as Convolve:
+      guard shape[1...].product.constant.map({ $0 >= fewestTerms }) ?? true else { return nil }
+      op.mayRound = true
+      return try rewriter.copy(id, as: op)
+    case var op as Attention:
       op.mayRound = true
       return try rewriter.copy(id, as: op)
     default: return nil

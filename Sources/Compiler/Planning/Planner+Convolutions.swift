@@ -70,7 +70,7 @@ extension Planner {
     _ op: Convolve, _ node: NodeID, _ x: Placement, _ w: Placement, _ output: Placement, _ order: [Int]
   ) throws -> Bool {
     let rank = x.view.rank
-    if hasRows(x.view, output.transposed(order).view), try emitTransposedPointwise(node, x, w, output, order) {
+    if hasRows(x.view, output.transposed(order).view), try emitTransposedPointwise(op, node, x, w, output, order) {
       return true
     }
     let all: (View) -> View? = { $0.collapsing(0..<rank - 1).map { $0.insertingBatch() } }
@@ -93,7 +93,7 @@ extension Planner {
 
   /// `y[n, o, p] = Σ w[o, c] · x[n, c, p]`
   private mutating func emitTransposedPointwise(
-    _ node: NodeID, _ x: Placement, _ w: Placement, _ output: Placement, _ order: [Int]
+    _ op: Convolve, _ node: NodeID, _ x: Placement, _ w: Placement, _ output: Placement, _ order: [Int]
   ) throws -> Bool {
     let rank = x.view.rank
     let arrange: (View) -> View? = { $0.collapsing(1..<rank - 1).map { $0.permuted([0, 2, 1]) } }
@@ -106,7 +106,8 @@ extension Planner {
       w.view.element, [b.shape[0], w.view.shape[0], w.view.shape[1]],
       strides: [0, w.view.strides[0], w.view.strides[1]])
     let workload = MatmulWorkload(
-      a: a, b: b, aIsConstant: tensor(w) != nil && tensor(x) == nil, bIsConstant: false, epilogue: arranged.epilogue)
+      a: a, b: b, aIsConstant: tensor(w) != nil && tensor(x) == nil, bIsConstant: false, mayRound: op.mayRound,
+      epilogue: arranged.epilogue)
     emit(.matmul(workload), [w, x] + arranged.operands, output, origins: origins(node))
     return true
   }

@@ -66,7 +66,7 @@ public struct MatmulCase: Sendable {
       bIsConstant: g.flip(0.7), transposed: g.flip(), isSymbolic: g.flip(0.3))
     if kind == .thin { c.transposed = c.transposed || !c.bIsConstant }
     c.aIsConstant = !c.bIsConstant && kind != .thin && g.flip()
-    c.mayRound = c.bIsConstant && g.flip(0.3)
+    c.mayRound = g.flip(0.3)
     return c
   }
 
