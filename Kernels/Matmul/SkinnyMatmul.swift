@@ -39,7 +39,9 @@ struct SkinnyMatmul {
   static func tile(rows: Int, of w: MatmulWorkload, on machine: Machine) -> RegisterTile {
     var tile = RegisterTile.best(on: machine)
     if w.isNarrow, w.scaling == nil, rows <= 2, machine.vectorRegisters > 16 { tile.columns = 4 * machine.lanes }
-    if !w.isNarrow, 2 * rows * tile.columns / machine.lanes + 3 > machine.vectorRegisters { tile.columns = machine.lanes }
+    if !w.isNarrow, 2 * rows * tile.columns / machine.lanes + 3 > machine.vectorRegisters {
+      tile.columns = machine.lanes
+    }
     return tile
   }
 

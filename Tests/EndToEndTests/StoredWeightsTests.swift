@@ -122,6 +122,15 @@ struct NarrowCase: Decodable, CustomTestStringConvertible {
     }
   }
 
+  /// Places and angles are sums of few terms, which are to stay as exact as they are.
+  @Test(arguments: [(1, false), (3, false), (15, false), (16, true), (64, true)])
+  func shortSumsMayNotRound(terms: Int, mayRound: Bool) throws {
+    var options = PipelineOptions()
+    options.precision = .bf16
+    let text = "\(try optimise(try product(ramp([terms, 24]), transposed: false), options: options))"
+    #expect(text.contains("may_round") == mayRound, "\(terms) terms: \(text)")
+  }
+
   /// A constant of 16 bits that is widened for a product stays as it is: no error at all but the sum's.
   @Test(arguments: [ElementType.float16, .bfloat16]) func widenedWeightsStayAsTheyAre(element: ElementType) throws {
     let weights = HostTensor(element, [96, 64], .floats(ramp([96, 64]).doubles))

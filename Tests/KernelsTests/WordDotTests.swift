@@ -24,6 +24,13 @@ import TileIR
     return b.finish()
   }
 
+  /// CPUs with tiles for products of bf16 are slow at the vectors' instruction.
+  @Test func targetsSuitCPUs() {
+    let target = Target.avx512bf16
+    #expect(target.suiting(["avx512_bf16", "avx512_vnni"]) == target)
+    #expect(target.suiting(["avx512_bf16", "avx512_fp16"]).machine.wordDots == Target.avx512vnni.machine.wordDots)
+  }
+
   /// Against sums in plain integers, or f64: the machine's instruction, code that spells it out, and the interpreter.
   @Test(arguments: WordParts.allCases) func agreesWithReference(parts: WordParts) throws {
     let seed = freshSeed()

@@ -1,12 +1,12 @@
 import GraphIR
 import TensorTypes
 
-/// What constant matrices of products may be stored as, and what is multiplied may be rounded to. Sums are f32 whatever it is.
+/// What products may round their factors to, and constant matrices of theirs may be stored as. Sums are f32 whatever it is.
 public enum Precision: String, Sendable, Codable, CaseIterable {
   /// As the model has them.
   case fp32
-  /// Rounded to nearest even in 8 bits: an error of up to 2⁻⁹ of each weight, and of each number that is multiplied with one where that
-  /// is sooner done.
+  /// Rounded to nearest even in 8 bits: an error of up to 2⁻⁹ of each weight, and of each number that a product, a convolution or attention
+  /// multiplies where that is sooner done.
   case bf16
   /// Rounded to nearest even in 11 bits: an error of up to 2⁻¹² of each weight, or 2⁻²⁵ if that is more.
   case fp16
@@ -95,11 +95,15 @@ public enum Precision: String, Sendable, Codable, CaseIterable {
   let fewestTerms = 16
   return try Rewriter.rewrite(graph) { rewriter, id in
     let node = graph[id]
-    guard let right = node.operands.count > 1 ? node.operands[1] : nil, graph.type(right).element == .float32 else { return nil }
+    guard let right = node.operands.count > 1 ? node.operands[1] : nil, graph.type(right).element == .float32 else {
+      return nil
+    }
     let shape = graph.type(right).shape
     switch node.op {
     case var op as MatMul:
-      guard shape[shape.count - (op.transposeRight ? 1 : 2)].constant.map({ $0 >= fewestTerms }) ?? true else { return nil }
+      guard shape[shape.count - (op.transposeRight ? 1 : 2)].constant.map({ $0 >= fewestTerms }) ?? true else {
+        return nil
+      }
       op.mayRound = true
       return try rewriter.copy(id, as: op)
     case var op as Convolve:

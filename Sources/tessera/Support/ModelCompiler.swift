@@ -11,7 +11,7 @@ enum ModelCompiler {
   /// The model at `path` as an optimised graph.
   /// - Parameters:
   ///   - shapes: sizes by inputs' names, in place of what the model leaves open.
-  ///   - precision: what weights may be rounded to.
+  ///   - precision: what products may round.
   ///   - recognition: gets what was recognised in the graph.
   static func graph(
     _ path: String, shapes: [String: [Int]] = [:], precision: Precision = .fp32, recognition: RecognitionLog? = nil

@@ -65,7 +65,8 @@ public struct AttentionCase: Sendable {
     }
     let w = AttentionWorkload(
       q: view(heads, sq, depth), k: view(keyHeads, sk, depth), v: view(keyHeads, sk, valueDepth), mask: maskView,
-      scale: 0.3, softcap: softcap, causalOffset: isCausal ? sk - sq : nil, mayRound: mayRound, output: view(heads, sq, valueDepth))
+      scale: 0.3, softcap: softcap, causalOffset: isCausal ? sk - sq : nil, mayRound: mayRound,
+      output: view(heads, sq, valueDepth))
     let inputs = samples(w.operands, sizes: sizes, &generator)
     let rounding = mayRound ? allowRounding(inputs, count: 3, &generator) : 0
     let results = results(inputs)

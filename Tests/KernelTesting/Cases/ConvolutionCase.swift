@@ -143,7 +143,8 @@ public struct ConvolutionCase: Sendable {
       ? floats : Epilogue(expression: .binary(.add, .int32), operands: [bias], output: integerResult)
     let workload = ConvolutionWorkload(
       x: x, w: w, wIsConstant: wIsConstant, wLimit: isSmall ? 64 : nil, strides: strides, dilations: dilations,
-      padsBefore: before, border: border == 0 ? nil : border, groups: groups, mayRound: mayRound && integers == nil, epilogue: epilogue)
+      padsBefore: before, border: border == 0 ? nil : border, groups: groups, mayRound: mayRound && integers == nil,
+      epilogue: epilogue)
     return (workload, finish)
   }
 

@@ -81,7 +81,8 @@ public struct MatmulCase: Sendable {
     // One constant matrix for all of the batch.
     var a = View(.float32, [Dim(batch), rows, Dim(k)])
     if aIsConstant { a.strides[0] = 0 }
-    let w = MatmulWorkload(a: a, b: b, aIsConstant: aIsConstant, bIsConstant: bIsConstant, mayRound: mayRound, epilogue: epilogue)
+    let w = MatmulWorkload(
+      a: a, b: b, aIsConstant: aIsConstant, bIsConstant: bIsConstant, mayRound: mayRound, epilogue: epilogue)
     let inputs = samples(w.operands, sizes: sizes.values, &generator)
     let rounding = mayRound ? allowRounding(inputs, &generator) : 0
     let depth = k
