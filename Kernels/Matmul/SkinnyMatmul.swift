@@ -38,7 +38,9 @@ struct SkinnyMatmul {
   /// or two rows of what is widened by an instruction or two take whole lines of 16-bit floats, several at a time.
   static func tile(rows: Int, of w: MatmulWorkload, on machine: Machine) -> RegisterTile {
     var tile = RegisterTile.best(on: machine)
-    if w.isNarrow, w.scaling == nil, rows <= 2, machine.vectorRegisters > 16 { tile.columns = 4 * machine.lanes }
+    if w.isNarrow, w.scaling == nil, rows <= 2, machine.vectorRegisters > 16 {
+      tile = RegisterTile(rows: 6, columns: 4 * machine.lanes)
+    }
     if !w.isNarrow, 2 * rows * tile.columns / machine.lanes + 3 > machine.vectorRegisters {
       tile.columns = machine.lanes
     }

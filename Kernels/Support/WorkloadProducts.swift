@@ -8,7 +8,8 @@ extension Workload {
       switch self {
       case .matmul(let w): w.parts(on: machine)
       case .convolution(let w): w.parts(on: machine)
-      case .attention, .normalization, .reduction, .elementwise, .movement, .pool, .gather, .gatherSum, .resize,
+      case .attention(let w): w.parts(on: machine)
+      case .normalization, .reduction, .elementwise, .movement, .pool, .gather, .gatherSum, .resize,
         .generate,
         .scatter, .scan, .sort, .argReduce, .random, .recurrent, .nonZero:
         nil

@@ -54,15 +54,6 @@ public struct Target: Hashable, Sendable {
     return target
   }
 
-  /// Without the instructions that a CPU has, by the features that /proc/cpuinfo names, but is not quick at: on Sapphire Rapids and
-  /// later, which have `avx512_fp16`, `vdpbf16ps` does 0.57 of the products of two multiplications of f32 (tiles are for such products
-  /// there); on Zen 4 and 5 twice as many.
-  public func suiting(_ features: Set<String>) -> Target {
-    var target = self
-    if features.contains("avx512_fp16") { target.machine.wordDots.removeAll { $0 == .bf16x2 } }
-    return target
-  }
-
   /// With a feature, as LLVM spells it, that has an instruction for `dot`.
   private func adding(_ feature: String, as required: String, _ dot: WordParts, name: String) -> Target {
     var target = self
@@ -75,6 +66,16 @@ public struct Target: Hashable, Sendable {
 
   private static let v2Features = ["cx16", "lahf_lm", "popcnt", "pni", "sse4_1", "sse4_2", "ssse3"]
   private static let v3Features = v2Features + ["abm", "avx", "avx2", "bmi1", "bmi2", "f16c", "fma", "movbe", "xsave"]
+
+  /// The most demanding one that a CPU with these features, as /proc/cpuinfo spells them, runs well; the least one if it runs none.
+  ///
+  /// `vdpbf16ps` does twice the products of two multiplications of f32 on Zen 4 and 5, and 0.57 of them on Sapphire Rapids and later, where
+  /// tiles are for such products: those have `avx512_fp16`.
+  public static func native(_ features: Set<String>) -> Target {
+    let isSlow: Set<String> = features.contains("avx512_fp16") ? ["avx512_bf16"] : []
+    let useful = features.subtracting(isSlow)
+    return all.first { $0.requiredFeatures.allSatisfy(useful.contains) } ?? all.last!
+  }
 
   /// - Throws: `Failure` of kind `usage` listing the targets there are.
   public static func named(_ name: String) throws -> Target {

@@ -26,9 +26,10 @@ import TileIR
 
   /// CPUs with tiles for products of bf16 are slow at the vectors' instruction.
   @Test func targetsSuitCPUs() {
-    let target = Target.avx512bf16
-    #expect(target.suiting(["avx512_bf16", "avx512_vnni"]) == target)
-    #expect(target.suiting(["avx512_bf16", "avx512_fp16"]).machine.wordDots == Target.avx512vnni.machine.wordDots)
+    let features = Set(Target.avx512bf16.requiredFeatures)
+    #expect(Target.native(features) == .avx512bf16)
+    #expect(Target.native(features.union(["avx512_fp16"])) == .avx512vnni)
+    #expect(Target.native([]) == .sse42)
   }
 
   /// Against sums in plain integers, or f64: the machine's instruction, code that spells it out, and the interpreter.

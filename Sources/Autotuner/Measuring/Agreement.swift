@@ -12,11 +12,11 @@ struct Agreement {
   /// one missing product of the typical size ⅓.
   init(_ element: ElementType, _ work: Work) {
     self.element = element
-    let rounding: Double
+    var rounding = work.rounding
     switch element {
-    case .float16: rounding = 0x1p-11
-    case .bfloat16: rounding = 0x1p-8
-    case .float64, .float32, .int64, .int32, .int16, .int8, .uint64, .uint32, .uint16, .uint8, .bool: rounding = 0
+    case .float16: rounding += 0x1p-11
+    case .bfloat16: rounding += 0x1p-8
+    case .float64, .float32, .int64, .int32, .int16, .int8, .uint64, .uint32, .uint16, .uint8, .bool: break
     }
     tolerance = 32 * Double(work.reduction + 8) * 0x1p-24 + 2 * rounding
   }

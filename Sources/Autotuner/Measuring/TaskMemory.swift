@@ -38,7 +38,7 @@ struct TaskOperands {
     var tensors: [HostTensor] = []
     for view in workload.operands {
       guard let count = Self.span(view, sizes) else { throw .badData("a task with an open size without a value") }
-      tensors.append(Self.random(view.element, count, &generator))
+      tensors.append(Self.random(view.element, count, rounded: workload.mayRound, &generator))
     }
     self.tensors = tensors
   }
@@ -55,14 +55,17 @@ struct TaskOperands {
   }
 
   /// Floats in -1...1, integers in 0...3 (which index anything of four elements; others are clamped), any bool.
-  private static func random(_ element: ElementType, _ count: Int, _ generator: inout SeededGenerator) -> HostTensor {
+  /// - Parameter rounded: f32 numbers are such of bf16, so that kernels which round them agree with those that do not.
+  private static func random(
+    _ element: ElementType, _ count: Int, rounded: Bool, _ generator: inout SeededGenerator
+  ) -> HostTensor {
     func values<T: BitwiseCopyable>(_ make: (UInt64) -> T) -> HostTensor {
       HostTensor(element, [count], (0..<count).map { _ in make(generator.next()) })
     }
     func unit(_ bits: UInt64) -> Double { Double(bits >> 11) * 0x1p-52 - 1 }
     switch element {
     case .float64: return values { unit($0) }
-    case .float32: return values { Float(unit($0)) }
+    case .float32: return values { Float(bitPattern: Float(unit($0)).bitPattern & (rounded ? 0xFFFF_0000 : .max)) }
     case .float16: return values { HalfBits.float16(Float(unit($0))) }
     case .bfloat16: return values { UInt16(Float(unit($0)).bitPattern >> 16) }
     case .int64, .uint64: return values { Int64($0 >> 62) }

@@ -9,6 +9,8 @@ public struct Work: Hashable, Sendable {
   public var bytes: Double
   /// Terms added up for one element of the result.
   public var reduction: Int
+  /// What a term may be off by, a share of itself, though the operands are what they are: attention may round exponentials to bf16.
+  public var rounding: Double
 
   public init(_ workload: Workload, sizes: [String: Int]) {
     func size(_ dims: some Sequence<Dim>) -> Double { dims.reduce(1) { $0 * Double($1.evaluate(sizes) ?? 1) } }
@@ -37,6 +39,11 @@ public struct Work: Hashable, Sendable {
       break
     }
     reduction = Int(min(terms, 1e9))
+    if case .attention(let w) = workload, w.mayRound == true || w.q.element == .bfloat16 {
+      rounding = 0x1p-9
+    } else {
+      rounding = 0
+    }
     if case .normalization = workload { operations = results * 4 } else { operations = results * terms * perTerm }
   }
 }

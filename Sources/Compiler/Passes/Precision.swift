@@ -42,7 +42,10 @@ public enum Precision: String, Sendable, Codable, CaseIterable {
   private func stored(_ matrix: HostTensor, for op: MatMul) -> (op: Dequantize, operands: [HostTensor])? {
     switch self {
     case .fp32: return nil
-    case .bf16: return (Dequantize(), [HostTensor(.bfloat16, matrix.shape, .floats(matrix.doubles))])
+    case .bf16:
+      let values = matrix.doubles
+      guard values.allSatisfy(reachesBFloat16) else { return nil }
+      return (Dequantize(), [HostTensor(.bfloat16, matrix.shape, .floats(values))])
     case .fp16:
       let values = matrix.doubles
       // What f16 does not reach stays as it is.
@@ -87,6 +90,9 @@ public enum Precision: String, Sendable, Codable, CaseIterable {
   }
 }
 
+/// Whether a number stays finite as bf16: the lowest of f32, which tables of masks hold, would become −∞, and its product with 0 no number.
+@Sendable private func reachesBFloat16(_ value: Double) -> Bool { !value.isFinite || abs(value) < 0x1.FFp127 }
+
 /// The graph with attention, matrix products and convolutions that may round.
 ///
 /// Sums of few terms may not: what they compute is often places and angles (rotary embeddings multiply a position of up to 10⁵ by a
@@ -98,6 +104,8 @@ public enum Precision: String, Sendable, Codable, CaseIterable {
     guard let right = node.operands.count > 1 ? node.operands[1] : nil, graph.type(right).element == .float32 else {
       return nil
     }
+    let constants = node.operands.prefix(2).compactMap { $0.flatMap { graph.constant($0) } }
+    guard constants.allSatisfy({ $0.element != .float32 || $0.doubles.allSatisfy(reachesBFloat16) }) else { return nil }
     let shape = graph.type(right).shape
     switch node.op {
     case var op as MatMul:

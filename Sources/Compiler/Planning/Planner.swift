@@ -225,6 +225,7 @@ struct Planner {
     _ workload: Workload, _ operands: [Placement], _ output: Placement, extras: [Placement] = [], origins: [String?]
   ) {
     if ([output] + extras).allSatisfy({ $0.view.isEmpty }) { return }
+    let workload = workload.roundingWhereUseful(on: machine)
     guard let choice = choice(for: workload) else {
       let place = origins.compactMap { $0 }.first ?? "a node without a name"
       failures["\(workload.summary)", default: []].append(place)

@@ -39,18 +39,13 @@ enum ModelCompiler {
     do { return try body() } catch let failure as Failure { throw failure.inFile(path) }
   }
 
-  /// Targets by name; `native` is the most demanding one that this machine can run.
+  /// Targets by name; `native` is the most demanding one that this machine runs well.
   /// - Parameter threads: that share the work; the CPUs there are unless given.
   static func targets(_ names: String, threads: Int?) throws -> [Target] {
     try names.split(separator: ",").map { name in
-      let target = name == "native" ? native : try Target.named(String(name))
+      let target = name == "native" ? Target.native(Set(CPU.features)) : try Target.named(String(name))
       return target.shared(by: threads ?? ThreadPool.usualSize)
     }
-  }
-
-  private static var native: Target {
-    let features = CPU.features
-    return Target.all.first { $0.requiredFeatures.allSatisfy(features.contains) } ?? Target.all.last!
   }
 
   /// The library at `path`, compiled into a temporary file first if it is a model.
