@@ -7,7 +7,8 @@ extension Workload {
     case .matmul(let w): w.mayRound
     case .convolution(let w): w.mayRound == true
     case .attention(let w): w.mayRound == true
-    case .normalization, .reduction, .elementwise, .movement, .pool, .gather, .gatherSum, .resize, .generate, .scatter, .scan,
+    case .normalization, .reduction, .elementwise, .movement, .pool, .gather, .gatherSum, .resize, .generate, .scatter,
+      .scan,
       .sort, .argReduce, .random, .recurrent, .nonZero:
       false
     }

@@ -1,8 +1,6 @@
-import Dispatch
 import GraphIR
 import Kernels
 import LLVMBackend
-import Synchronization
 import TensorTypes
 import TileIR
 
@@ -137,35 +135,38 @@ public struct Compilation: Sendable {
       weightsSize: weightsSize, weightsHash: weights.hash, manifest: manifest)
     objects.append(try scratch.write(Backend.compile(description), "descriptor.o"))
     options.progress("linking", 0, 1)
-    let linked = scratch.path("library.so")
-    try Linker.link(objects: objects, output: linked, soname: "tessera-\(modelHash.prefix(16)).so")
-    try LibrarySeal.seal(path: linked)
-    let library = try MappedFile.open(linked)
-    try withExtendedLifetime(library) { try AtomicFile.write([library.bytes], to: path, mode: 0o777) }
+    try AtomicFile.make(at: path) {
+      try Linker.link(objects: objects, output: $0, soname: "tessera-\(modelHash.prefix(16)).so")
+      try LibrarySeal.seal(path: $0)
+    }
   }
 
   /// Packs all variants' weights into an object for the linker, or into a file beside the library.
   private func writeWeights(
     _ variants: [LibraryDescription.Variant], _ byteCount: Int, beside path: String, _ scratch: ScratchFolder
   ) throws -> (place: LibraryDescription.Weights, object: String?, hash: String) {
-    guard byteCount > 0 else { return (.none, nil, SHA256.hexDigest(UnsafeRawBufferPointer(start: nil, count: 0))) }
+    guard byteCount > 0 else { return (.none, nil, PiecewiseHash.hexDigest(ofPieces: [])) }
     let (head, tail) = WeightsObject.frame(byteCount: byteCount)
-    let file = try MappedOutput(path: scratch.path("weights.o"), byteCount: head.count + byteCount + tail.count)
-    file[0..<head.count].copyBytes(from: head)
-    file[(head.count + byteCount)..<file.bytes.count].copyBytes(from: tail)
-    let weights = file[head.count..<(head.count + byteCount)]
+    let file = try PreallocatedFile(path: scratch.path("weights.o"), byteCount: head.count + byteCount + tail.count)
+    try head.withUnsafeBytes { try file.write($0, at: 0) }
+    try tail.withUnsafeBytes { try file.write($0, at: head.count + byteCount) }
     for (i, (plan, variant)) in zip(plans, variants).enumerated() {
       options.progress("packing weights", i, plans.count)
-      let end = variant.weightsOffset + variant.weightsSize
-      WeightsFile.write(plan, graph, to: .init(rebasing: weights[variant.weightsOffset..<end]))
+      try WeightsFile.write(plan, graph, to: file, at: head.count + variant.weightsOffset, jobs: options.jobs)
     }
-    let hash = SHA256.hexDigest(UnsafeRawBufferPointer(weights))
-    switch options.weights {
-    case .embedded: return (.embedded, file.path, hash)
-    case .sidecar:
-      let sidecar = path + ".weights"
-      try AtomicFile.write([UnsafeRawBufferPointer(weights)], to: sidecar)
-      return (.sidecar(name: String(sidecar.split(separator: "/").last!)), nil, hash)
+    let written = try MappedFile.open(file.path)
+    return try withExtendedLifetime(written) {
+      let weights = UnsafeRawBufferPointer(rebasing: written.bytes[head.count..<head.count + byteCount])
+      let pieces = PiecewiseHash(weights)
+      let hash = PiecewiseHash.hexDigest(
+        ofPieces: try concurrently(pieces.pieceCount, jobs: options.jobs) { pieces.digest(ofPiece: $0) })
+      switch options.weights {
+      case .embedded: return (.embedded, file.path, hash)
+      case .sidecar:
+        let sidecar = path + ".weights"
+        try AtomicFile.write([weights], to: sidecar)
+        return (.sidecar(name: String(sidecar.split(separator: "/").last!)), nil, hash)
+      }
     }
   }
 
@@ -173,21 +174,11 @@ public struct Compilation: Sendable {
 
   /// Compiles the plan's kernels on several threads; the results are in the plan's order, whoever was first.
   private func compileKernels(_ plan: Plan, _ target: Target) throws -> [CompiledKernel] {
-    let results = Mutex([Result<CompiledKernel, any Error>?](repeating: nil, count: plan.kernels.count))
-    let next = Atomic(0)
     let symbols = symbols + plan.runSymbols
-    DispatchQueue.concurrentPerform(iterations: max(1, min(options.jobs, plan.kernels.count))) { _ in
-      while true {
-        let i = next.add(1, ordering: .relaxed).oldValue
-        guard i < plan.kernels.count else { return }
-        options.progress("compiling \(plan.kernels[i].name) for \(target.name)", i, plan.kernels.count)
-        let result = Result {
-          try Backend.compile(program(plan.kernels[i], for: target), for: target, symbols: symbols)
-        }
-        results.withLock { $0[i] = result }
-      }
+    return try concurrently(plan.kernels.count, jobs: options.jobs) { i in
+      options.progress("compiling \(plan.kernels[i].name) for \(target.name)", i, plan.kernels.count)
+      return try Backend.compile(program(plan.kernels[i], for: target), for: target, symbols: symbols)
     }
-    return try results.withLock { try $0.map { try $0!.get() } }
   }
 
   /// What the library's run entry does for one target.

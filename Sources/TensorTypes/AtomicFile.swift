@@ -9,24 +9,42 @@ public enum AtomicFile {
   /// - Parameter mode: permissions before the process's mask: `0o777` for what is executable.
   /// - Throws: `Failure` of kind `inputOutput`; then nothing has changed at `path`.
   public static func write(_ chunks: [UnsafeRawBufferPointer], to path: String, mode: UInt32 = 0o666) throws {
+    try make(at: path, mode: mode) { temporary in
+      let descriptor = open(temporary, O_WRONLY | O_CLOEXEC)
+      guard descriptor >= 0 else { throw Failure(.inputOutput, "can't be written: \(systemError())") }
+      defer { close(descriptor) }
+      for chunk in chunks { try append(chunk, to: descriptor) }
+    }
+  }
+
+  /// Puts at `path`, in place of what is there, the file that `body` makes of the empty one at the path that it is given.
+  /// - Throws: what `body` throws, or `Failure` of kind `inputOutput`; then nothing has changed at `path`.
+  public static func make(
+    at path: String, mode: UInt32 = 0o666, _ body: (_ temporary: String) throws -> Void
+  ) throws {
     let number = serial.add(1, ordering: .relaxed).newValue
     let temporary = "\(path).tmp-\(getpid())-\(number)"
     let descriptor = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode_t(mode))
     guard descriptor >= 0 else { throw Failure(.inputOutput, file: path, "can't be written: \(systemError())") }
+    close(descriptor)
     do {
-      defer { close(descriptor) }
-      for chunk in chunks { try append(chunk, to: descriptor) }
-      guard fsync(descriptor) == 0 else { throw Failure(.inputOutput, systemError()) }
+      try body(temporary)
+      try sync(temporary)
+      guard rename(temporary, path) == 0 else {
+        throw Failure(.inputOutput, "can't be replaced: \(systemError())")
+      }
     } catch {
       unlink(temporary)
       throw (error as? Failure)?.inFile(path) ?? error
     }
-    guard rename(temporary, path) == 0 else {
-      let failure = Failure(.inputOutput, file: path, "can't be replaced: \(systemError())")
-      unlink(temporary)
-      throw failure
-    }
     syncFolder(of: path)
+  }
+
+  private static func sync(_ path: String) throws {
+    let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+    guard descriptor >= 0 else { throw Failure(.inputOutput, "can't be written: \(systemError())") }
+    defer { close(descriptor) }
+    guard fsync(descriptor) == 0 else { throw Failure(.inputOutput, systemError()) }
   }
 
   public static func write(_ bytes: [UInt8], to path: String, mode: UInt32 = 0o666) throws {

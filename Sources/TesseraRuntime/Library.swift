@@ -75,8 +75,8 @@ public final class Library: Sendable {
       (base, sidecar) = (file.bytes.baseAddress, file)
     }
     if options.verification == .full, plugin.weights_size > 0 {
-      let found = SHA256.hexDigest(UnsafeRawBufferPointer(start: base, count: Int(plugin.weights_size)))
-      guard found == descriptor.weightsHash else {
+      let weights = PiecewiseHash(UnsafeRawBufferPointer(start: base, count: Int(plugin.weights_size)))
+      guard weights.hexDigest() == descriptor.weightsHash else {
         throw .badData("the weights do not match their hash: the file is damaged", file: path)
       }
     }

@@ -89,4 +89,19 @@ import Testing
     let missing = #expect(throws: Failure.self) { try MappedFile.open(path + "-missing") }
     #expect(missing?.kind == .noInput)
   }
+
+  /// A byte more or another one anywhere is another hash.
+  @Test func piecewiseHashSeesAllBytes() {
+    let size = PiecewiseHash.pieceSize
+    var bytes = [UInt8](repeating: 7, count: 2 * size + 1)
+    func hash(_ count: Int) -> String {
+      bytes.withUnsafeBytes { PiecewiseHash(UnsafeRawBufferPointer(rebasing: $0[..<count])).hexDigest() }
+    }
+    var seen = Set([0, 1, size, size + 1, 2 * size, 2 * size + 1].map(hash))
+    for place in [0, size - 1, size, 2 * size] {
+      bytes[place] = 8
+      seen.insert(hash(bytes.count))
+    }
+    #expect(seen.count == 10)
+  }
 }

@@ -4,18 +4,20 @@ import TensorTypes
 
 /// Lays constants out in memory as a plan's kernels want them.
 enum WeightsFile {
-  /// Writes the weights of one variant to `memory`, which holds zeros.
-  /// - Complexity: one pass over the constants.
-  static func write(_ plan: Plan, _ graph: Graph, to memory: UnsafeMutableRawBufferPointer) {
+  /// Writes the weights of one variant, which begin at `start` of a file of zeros, several constants at a time.
+  /// - Throws: `Failure` if the file can't be written.
+  /// - Complexity: one pass over the constants; the memory of `jobs` packed ones.
+  static func write(_ plan: Plan, _ graph: Graph, to file: PreallocatedFile, at start: Int, jobs: Int) throws {
     let graphs = GraphTree(graph).graphs
-    for weight in plan.weights {
+    _ = try concurrently(plan.weights.count, jobs: jobs) { i in
+      let weight = plan.weights[i]
       guard let tensor = graphs[weight.graph].constant(at: weight.value) else { preconditionFailure("a constant") }
-      let place = UnsafeMutableRawBufferPointer(rebasing: memory[weight.offset..<weight.offset + weight.byteCount])
-      if let packing = weight.packing {
-        pack(tensor, packing, to: place)
-      } else {
-        place.copyMemory(from: tensor.bytes)
-      }
+      guard let packing = weight.packing else { return try file.write(tensor.bytes, at: start + weight.offset) }
+      let memory = UnsafeMutableRawBufferPointer.allocate(byteCount: weight.byteCount, alignment: 64)
+      defer { memory.deallocate() }
+      memory.initializeMemory(as: UInt8.self, repeating: 0)
+      pack(tensor, packing, to: memory)
+      try file.write(UnsafeRawBufferPointer(memory), at: start + weight.offset)
     }
   }
 

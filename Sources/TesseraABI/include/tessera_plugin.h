@@ -98,7 +98,7 @@ typedef struct TesseraPlugin {
   const void *weights;                // embedded, or null
   uint64_t weights_size;              // of all variants, embedded or not
   const char *sidecar;                // file name beside the library, or null
-  const char *weights_hash;           // 64 hex digits, SHA-256
+  const char *weights_hash;           // 64 hex digits: SHA-256 of the same of each 16 MiB, in hex digits, joined
   const char *manifest;               // JSON: model hash, build id, kernels with their knobs
 } TesseraPlugin;
 
