@@ -14,7 +14,7 @@ import TileIR
 /// (`dot u8i7x4`): three instructions for 32 products instead of four.
 ///
 /// Two bf16 are a word as well where the machine has an instruction for them (`vdpbf16ps`); subnormal numbers count as zeros. f32 that may
-/// be rounded is so by the phases before the product.
+/// be rounded is so by the tasks, a's rows, or as b is packed.
 ///
 /// A few rows are bound by reading b once: its panels then keep the numbers' own width, widened where they are used.
 struct WordMatmul: KernelTemplate {
@@ -23,7 +23,7 @@ struct WordMatmul: KernelTemplate {
   func space(for workload: Workload, on machine: Machine) -> KnobSpace? {
     guard case .matmul(let w) = workload, w.parts(on: machine) != nil else { return nil }
     return KnobSpace([
-      ("mc", [1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64]), ("nc", [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64]),
+      ("mc", [1, 2, 4, 6, 8, 12, 16, 24, 32, 48, 64]), ("nc", [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 64, 128]),
       ("packA", w.readsWords(on: machine) ? [0, 1] : [1]), ("unroll", [1, 2, 4, 8]),
       ("bytes", w.bIsConstant && w.b.element.byteCount == 1 ? [1, 2] : [2]),
       ("skinnyPanels", [1, 2, 3, 4, 6, 8]), ("skinnyUnroll", [1, 2, 4, 8]),
@@ -51,7 +51,8 @@ struct WordMatmul: KernelTemplate {
     let rows = packs ? machine.wholeVectors(tile.rows) : tile.rows
     let block = rows * k * 4 / w.parts(on: machine)!.count
     var mc = max(1, min(64, machine.cacheBytes[1] / 2 / max(1, block), blocks))
-    var nc = min(panels, 32)
+    // Each block of columns rounds a's rows again.
+    var nc = min(panels, w.roundsRows(on: machine) ? 128 : 32)
     // At least eight tasks, so that a few workers finish together: first fewer rows, which cost only reading b again. Rows whose
     // number is not known may be few.
     let (fewestRows, fewestPanels) = m == nil ? (mc, 1) : (4, 2)
@@ -79,7 +80,9 @@ struct WordMatmul: KernelTemplate {
     let (m, n, k) = (w.a.shape[1].estimate, w.b.shape[2].estimate, w.a.shape[2].estimate)
     let tile = RegisterTile(rows: min(m, knobs["mr"]), columns: knobs["nr"])
     let steps = Double((k + 1) / 2)
-    let rounding = w.a.element == .float32 && w.a.strides[0] != 0 ? 0.4 * Double(m * k) : 0
+    // Once for each block of columns.
+    let passes = Double((n - 1) / (knobs["nc"] * knobs["nr"]) + 1)
+    let rounding = w.a.element == .float32 ? passes * 0.15 * Double(m * k) : 0
     let packing = w.bIsConstant ? 0 : 0.5 * Double(k * n)
     return Double(w.a.shape[0].estimate(1))
       * (rounding + packing + steps * tile.cycles(rows: m, columns: n, addresses: true, on: machine))
@@ -92,10 +95,7 @@ struct WordMatmul: KernelTemplate {
 
   func scratch(for workload: Workload, knobs: Knobs, on machine: Machine) -> [TensorType] {
     guard case .matmul(let w) = workload else { preconditionFailure("a matmul") }
-    let types = [
-      w.bIsConstant ? nil : WordProgram.panels(w, knobs), WordProgram.blocks(w, knobs, machine),
-      WordProgram.roundRows(w, knobs, machine),
-    ]
+    let types = [w.bIsConstant ? nil : WordProgram.panels(w, knobs), WordProgram.blocks(w, knobs, machine)]
     return types.compactMap { $0 }.map { TensorType($0.element, $0.shape) }
   }
 

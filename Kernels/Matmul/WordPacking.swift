@@ -77,16 +77,29 @@ extension WordProgram {
     b.when(whole.less(k)) { body(whole, count, k - whole) }
   }
 
-  /// All of a, rounded.
-  func round(to rows: TileBuffer) {
+  /// Some of a's rows, rounded.
+  struct RoundedRows {
+    /// Dimensions row, k.
+    let buffer: TileBuffer
+    /// Which row of a its first one is.
+    let first: Tile
+  }
+
+  /// Rows of a up to `end`, at most so many, rounded into a task's own memory: nothing is written for others, and what panels pass by is
+  /// near. nil where a is what words hold, or is packed.
+  func rounded(_ batch: Tile, from first: Tile, to end: Tile, most: Int) -> RoundedRows? {
+    guard blocks == nil, w.roundsRows(on: machine) else { return nil }
     let depth = w.a.shape[2]
-    b.parallel([b.size(rows.type.shape[0]), m], work: .elements(depth.estimate)) { at in
+    // Rows a power of two apart would share few sets of the level-1 cache.
+    let length = depth.ceilDivided(by: 32) * 32 + 32
+    let buffer = b.allocate(BufferType(.bfloat16, [Dim(most), length], space: .local))
+    b.loop(from: first, to: end) { row in
       b.strips(b.span(depth), lanes: machine.lanes, vectors: 4) { strip in
-        let place: [TileBuffer.Index] = [.at(at[0]), .at(at[1]), strip.index(0)]
-        let numbers = a.load(place, shape: [strip.count], limits: [strip.limit])
-        rows.store(numbers.cast(.bfloat16), place, limits: [strip.limit])
+        let numbers = a.load([.at(batch), .at(row), strip.index(0)], shape: [strip.count], limits: [strip.limit])
+        buffer.store(numbers.cast(.bfloat16), [.at(row - first), strip.index(0)], limits: [strip.limit])
       }
     }
+    return RoundedRows(buffer: buffer, first: first)
   }
 
   /// b's columns, a panel at a time. What stands past the last one is never stored.

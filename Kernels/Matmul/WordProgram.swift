@@ -17,8 +17,6 @@ struct WordProgram {
   let y: TileBuffer
   /// a's rows in blocks of `mr`, as words `[batch, block, step][packedRows]`; nil where a is read as it lies.
   let blocks: TileBuffer?
-  /// a rounded to what words hold; nil where it is that, or becomes blocks.
-  let roundRows: TileBuffer?
   let (m, n, k): (Tile, Tile, Tile)
   /// What a word holds, and how many numbers.
   let parts: WordParts
@@ -42,7 +40,6 @@ struct WordProgram {
       panels = b.parameter("panels", .scratch, Self.panels(w, knobs))
     }
     blocks = Self.blocks(w, knobs, machine).map { [b] in b.parameter("blocks", .scratch, $0) }
-    roundRows = Self.roundRows(w, knobs, machine).map { [b] in b.parameter("rows", .scratch, $0) }
     (m, n, k) = (b.size(w.a.shape[1]), b.size(w.b.shape[2]), b.size(w.a.shape[2]))
   }
 
@@ -76,16 +73,10 @@ struct WordProgram {
       ])
   }
 
-  static func roundRows(_ w: MatmulWorkload, _ knobs: Knobs, _ machine: Machine) -> BufferType? {
-    guard w.roundsRows(on: machine), knobs["packA"] == 0 else { return nil }
-    return BufferType(.bfloat16, [w.a.strides[0] == 0 ? 1 : w.a.shape[0]] + w.a.shape[1...])
-  }
-
   // MARK: Phases
 
   func build() -> TileProgram {
     if let unpacked { packPanels(unpacked) }
-    if let roundRows { round(to: roundRows) }
     guard let rows = SkinnyMatmul.rows(of: w) else {
       manyRows(m)
       return b.finish()
@@ -109,21 +100,28 @@ struct WordProgram {
     b.loop(.parallel(grain: 1), to: batches) { batch in
       b.loop(.parallel(grain: 1), to: n, step: nc) { column in
         b.loop(.parallel(grain: 1), to: rows, step: mc) { row in
+          let end = (row + mc).minimum(m)
+          let rounded = self.rounded(batch, from: row, to: end, most: mc)
           b.loop(from: column, to: (column + nc).minimum(n), step: nr) { j in
-            b.loop(from: row, to: (row + mc).minimum(m), step: mr) { i in block(batch, i, j) }
+            b.loop(from: row, to: end, step: mr) { i in block(batch, i, j, rounded) }
           }
         }
       }
     }
   }
 
-  private func block(_ batch: Tile, _ i: Tile, _ j: Tile) {
+  private func block(_ batch: Tile, _ i: Tile, _ j: Tile, _ rounded: RoundedRows?) {
     let (zero, panel) = (b.index(0), j / nr)
     let rows = rowIndices(i, count: mr)
     /// - Parameter limit: numbers of the step, if not all.
     func column(_ step: Tile, limit: Tile?) -> Tile {
       if let blocks { return blocks.load([.at(batch), .at(i / mr), .at(step), .span(zero, 0)], shape: [mr, 1]) }
-      return words(numbers(batch, .gather(rows, 0), step, [mr, group], limit))
+      let (shape, limits): ([Int], [Tile?]) = ([mr, group], [nil, limit])
+      if let rounded {
+        return words(
+          rounded.buffer.load([.gather(rows - rounded.first, 0), .span(step * group, 1)], shape: shape, limits: limits))
+      }
+      return words(a.load([.at(batch), .gather(rows, 0), .span(step * group, 1)], shape: shape, limits: limits))
     }
     func add(_ step: Tile, to sum: Tile, limit: Tile?) -> Tile {
       sum.addingDot(column(step, limit: limit), words(matrix(batch), panel, step), of: parts)
@@ -147,14 +145,6 @@ struct WordProgram {
     let rows = b.iota([count], dimension: 0) + first
     if count == mr, let size = w.a.shape[1].constant, size % mr == 0 { return rows }
     return rows.minimum(m - 1)
-  }
-
-  /// Some rows of a, as it is or rounded, and the numbers of a word.
-  private func numbers(_ batch: Tile, _ rows: TileBuffer.Index, _ step: Tile, _ shape: [Int], _ limit: Tile?) -> Tile {
-    let columns = TileBuffer.Index.span(step * group, 1)
-    guard let roundRows else { return a.load([.at(batch), rows, columns], shape: shape, limits: [nil, limit]) }
-    let batch = w.a.strides[0] == 0 ? b.index(0) : batch
-    return roundRows.load([.at(batch), rows, columns], shape: shape, limits: [nil, limit])
   }
 
   /// Which matrix of b's goes with a's.
@@ -192,8 +182,13 @@ struct WordProgram {
     // Panels past the last one stand at the last one; nothing is stored for them.
     let last = n.ceilDivided(by: nr) - 1
     let places = (0..<together).map { (column / nr + $0).minimum(last) }
+    let rounded = self.rounded(batch, from: zero, to: b.index(rows), most: rows)
     func add(_ step: Tile, to sums: [Tile], limit: Tile?) -> [Tile] {
-      let factors = words(numbers(batch, .span(zero, 0), step, [rows, group], limit))
+      let place: [TileBuffer.Index] = [.span(zero, 0), .span(step * group, 1)]
+      let (shape, limits): ([Int], [Tile?]) = ([rows, group], [nil, limit])
+      let factors = words(
+        rounded?.buffer.load(place, shape: shape, limits: limits)
+          ?? a.load([.at(batch)] + place, shape: shape, limits: limits))
       return zip(sums, places).map { $0.addingDot(factors, words(matrix(batch), $1, step), of: parts) }
     }
     let steps = k / group

@@ -113,8 +113,8 @@ struct NarrowCase: Decodable, CustomTestStringConvertible {
           switch precision {
           case .fp32: 0.0
           // Both factors.
-          case .bf16: magnitudes[i] / 256 * 1.002
-          case .fp16: magnitudes[i] / 4096
+          case .bf16: magnitudes[i] / 128 * 1.004
+          case .fp16: magnitudes[i] / 2048
           case .int8: largest[i / n] * peak / 254 * 1.001
           }
         #expect(abs(y[i] - exact[i]) <= bound + rounding, "\(precision) at \(i): \(y[i]), not \(exact[i])")

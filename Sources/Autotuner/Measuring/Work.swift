@@ -40,7 +40,7 @@ public struct Work: Hashable, Sendable {
     }
     reduction = Int(min(terms, 1e9))
     if case .attention(let w) = workload, w.mayRound == true || w.q.element == .bfloat16 {
-      rounding = 0x1p-9
+      rounding = 0x1p-8
     } else {
       rounding = 0
     }

@@ -5,10 +5,10 @@ import TensorTypes
 public enum Precision: String, Sendable, Codable, CaseIterable {
   /// As the model has them.
   case fp32
-  /// Rounded to nearest even in 8 bits: an error of up to 2⁻⁹ of each weight, and of each number that a product, a convolution or attention
+  /// Rounded to nearest even in 8 bits: an error of up to 2⁻⁸ of each weight, and of each number that a product, a convolution or attention
   /// multiplies where that is sooner done.
   case bf16
-  /// Rounded to nearest even in 11 bits: an error of up to 2⁻¹² of each weight, or 2⁻²⁵ if that is more.
+  /// Rounded to nearest even in 11 bits: an error of up to 2⁻¹¹ of each weight, or 2⁻²⁵ if that is more.
   case fp16
   /// Integers from -127 to 127, a scale to 128 steps of k of a column: an error of up to 1/254 of the largest weight there.
   case int8
@@ -96,7 +96,7 @@ public enum Precision: String, Sendable, Codable, CaseIterable {
 /// The graph with attention, matrix products and convolutions that may round.
 ///
 /// Sums of few terms may not: what they compute is often places and angles (rotary embeddings multiply a position of up to 10⁵ by a
-/// frequency, one term each), of which an error of 2⁻⁹ is more than a turn.
+/// frequency, one term each), of which an error of 2⁻⁸ is more than a turn.
 @Sendable private func allowRounding(_ graph: Graph) throws -> Graph {
   let fewestTerms = 16
   return try Rewriter.rewrite(graph) { rewriter, id in

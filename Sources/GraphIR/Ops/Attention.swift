@@ -9,7 +9,7 @@ import TensorTypes
 /// sees no key (all scores −∞) gives 0.
 ///
 /// If it may round, f32 factors of both products (queries, keys, exponentials and values) may be rounded to bf16 before they are
-/// multiplied, each off by at most 2⁻⁹ of itself.
+/// multiplied, each off by at most 2⁻⁸ of itself.
 ///
 /// - (attention_c1) Operands q, k, v and optionally a mask; q, k, v of one float type and rank 4.
 /// - (attention_c2) Equal B; Hkv divides H; equal D of q and k; equal Sk of k and v.

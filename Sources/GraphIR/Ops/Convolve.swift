@@ -9,7 +9,7 @@ import TensorTypes
 /// If it widens, products of i8, u8 and i16 are summed in i32, which wraps around. Only then may the border be another number
 /// than zero, one of x's type.
 ///
-/// If it may round, f32 factors may be rounded to bf16 before they are multiplied, each off by at most 2⁻⁹ of itself.
+/// If it may round, f32 factors may be rounded to bf16 before they are multiplied, each off by at most 2⁻⁸ of itself.
 ///
 /// - (convolve_c1) Two operands of one rank, which is 3 or more, and of one numeric type; of i8, u8 and i16 in any
 ///   combination if it widens.

@@ -5,7 +5,7 @@ import TensorTypes
 ///
 /// If it widens, products of i8, u8 and i16 are summed in i32, which wraps around.
 ///
-/// If it may round, f32 factors may be rounded to bf16 before they are multiplied, each off by at most 2⁻⁹ of itself.
+/// If it may round, f32 factors may be rounded to bf16 before they are multiplied, each off by at most 2⁻⁸ of itself.
 ///
 /// - (matmul_c1) Two operands of one element type, not bool; of i8, u8 and i16 in any combination if it widens.
 /// - (matmul_c2) Both of rank 2 or more.

@@ -8,9 +8,9 @@ public func productTolerance(_ count: Int, _ magnitude: Double) -> Double {
 }
 
 /// What a product that may round its factors to bf16 may be off by, a share of Σ|a·b|: nothing where, as half of the time, the first `count` of
-/// `inputs` are made such numbers; else 2⁻⁹ for each factor.
+/// `inputs` are made such numbers; else 2⁻⁸ for each factor.
 func allowRounding(_ inputs: [Sample], count: Int = 2, _ g: inout SeededGenerator) -> Double {
-  guard g.flip() else { return 0x1.01p-8 }
+  guard g.flip() else { return 0x1.01p-7 }
   for input in inputs.prefix(count) {
     input.fill { .float(Double(Float(bitPattern: Float.random(in: -2...2, using: &g).bitPattern & 0xFFFF_0000))) }
   }
