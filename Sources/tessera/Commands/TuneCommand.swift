@@ -109,6 +109,7 @@ struct TuneCommand: ParsableCommand {
       let list = missing.joined(separator: ", ")
       throw Failure(.noDevice, "--target: kernels are measured on this CPU, which lacks \(list)")
     }
+    warnIfBusy(threads: call.threads)
     let display = TuneDisplay(format: format)
     let (tasks, sizes) = try call.tasks(targets[0])
     try call.save(in: store)
@@ -145,6 +146,14 @@ struct TuneCommand: ParsableCommand {
       throw ExitCode(130)
     }
     if let model = call.model, let output = call.output { try compile(model, to: output, call, targets[0]) }
+  }
+
+  /// Where threads must share processors with other work, kernels of few, uneven tasks look better than they are.
+  private func warnIfBusy(threads: Int) {
+    guard let (busy, all) = BusyProcessors.watch(), Double(all) - busy < Double(threads) - 0.3 else { return }
+    let taken = String(format: "%.1f", busy)
+    Console.say(
+      "other work takes \(taken) of \(all) CPUs, and kernels are timed on \(threads) threads: what wins now may lose on a quiet machine")
   }
 
   private func compile(_ model: String, to output: String, _ call: TuneCall, _ target: Target) throws {
