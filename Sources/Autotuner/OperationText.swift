@@ -3,10 +3,12 @@ import TensorTypes
 
 /// Reads a task as a kernel engineer writes it:
 ///
-///     matmul f32 m=4096 n=320 k=320 [batch=1] [b=constant|input]
+///     matmul f32 m=4096 n=320 k=320 [batch=1] [b=constant|input] [round=0|1]
 ///     nbits f32 m=1 n=6144 k=2048 bits=4|8 [group=K] [zeros=0|1]
-///     conv f32 c=320 h=64 w=64 o=320 [n=1] [k=3] [kw=K] [stride=1] [dilation=1] [pad=K/2] [groups=1] [layout=nchw|nhwc]
-///     attention f32 h=8 q=4096 d=40 [n=1] [keys=Q] [causal=0|1] [kvheads=H]
+///     conv f32 c=320 h=64 w=64 o=320 [n=1] [k=3] [kw=K] [stride=1] [dilation=1] [pad=K/2] [groups=1] [layout=nchw|nhwc] [round=0|1]
+///     attention f32 h=8 q=4096 d=40 [n=1] [keys=Q] [causal=0|1] [kvheads=H] [round=0|1]
+///
+/// `round=1`: f32 factors may be rounded to bf16, as `--precision bf16` has it.
 public struct OperationText {
   public let workload: Workload
 
@@ -50,10 +52,10 @@ public struct OperationText {
 
     var others: [String] {
       switch self {
-      case .matmul: ["batch", "b"]
+      case .matmul: ["batch", "b", "round"]
       case .nbits: ["group", "zeros"]
-      case .conv: ["n", "k", "kw", "stride", "dilation", "pad", "groups", "layout"]
-      case .attention: ["n", "keys", "causal", "kvheads"]
+      case .conv: ["n", "k", "kw", "stride", "dilation", "pad", "groups", "layout", "round"]
+      case .attention: ["n", "keys", "causal", "kvheads", "round"]
       }
     }
 
@@ -111,6 +113,8 @@ public struct OperationText {
       }
     }
 
+    var mayRound: Bool { get throws(Failure) { try choice("round", ["0", "1"]) == "1" } }
+
     func choice(_ name: String, _ all: [String]) throws(Failure) -> String {
       let text = values[name] ?? all[0]
       guard all.contains(text) else {
@@ -129,7 +133,7 @@ public struct OperationText {
       MatmulWorkload(
         a: View(element, [Dim(batch), Dim(m), Dim(k)]),
         b: isConstant ? View(element, right, strides: [0, Dim(n), 1]) : View(element, right),
-        bIsConstant: isConstant, epilogue: Epilogue(output: View(element, [Dim(batch), Dim(m), Dim(n)]))))
+        bIsConstant: isConstant, mayRound: try r.mayRound, epilogue: Epilogue(output: View(element, [Dim(batch), Dim(m), Dim(n)]))))
   }
 
   /// A product with weights of a few bits, which lie as MatMulNBits has them: `[n, k]`.
@@ -182,8 +186,7 @@ public struct OperationText {
     return .convolution(
       ConvolutionWorkload(
         x: image(h, w, c), w: weights, wIsConstant: true, strides: [stride, stride], dilations: [dilation, dilation],
-        padsBefore: pad,
-        groups: groups, epilogue: Epilogue(output: image(sizes[0], sizes[1], o))))
+        padsBefore: pad, groups: groups, mayRound: try r.mayRound, epilogue: Epilogue(output: image(sizes[0], sizes[1], o))))
   }
 
   private static func attention(_ r: Reader, _ element: ElementType) throws(Failure) -> Workload {
@@ -196,6 +199,7 @@ public struct OperationText {
     return .attention(
       AttentionWorkload(
         q: queries, k: other, v: other, mask: nil, scale: 1 / Double(d).squareRoot(),
-        causalOffset: try r.choice("causal", ["0", "1"]) == "1" ? Dim(keys - q) : nil, output: queries))
+        causalOffset: try r.choice("causal", ["0", "1"]) == "1" ? Dim(keys - q) : nil,
+        mayRound: try r.mayRound, output: queries))
   }
 }

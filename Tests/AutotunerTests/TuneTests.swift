@@ -136,6 +136,13 @@ import TuningDB
     }
   }
 
+  @Test(arguments: ["matmul f32 m=8 n=32 k=64", "conv f32 c=8 h=9 w=9 o=8", "attention f32 h=2 q=9 d=16"])
+  func operationsMayRound(_ text: String) throws {
+    #expect(try OperationText(parsing: text + " round=1").workload.mayRound)
+    #expect(try !OperationText(parsing: text).workload.mayRound)
+    #expect(throws: Failure.self) { try OperationText(parsing: text + " round=2") }
+  }
+
   @Test(arguments: [
     "", "matmul", "matmul f32", "matmul f32 m=1 n=2", "matmul f32 m=0 n=1 k=1", "matmul f32 m=1 n=1 k=1 q=2",
     "matmul f99 m=1 n=1 k=1", "conv f32 c=3 h=8 w=8 o=4 groups=2", "conv f32 c=1 h=2 w=2 o=1 k=9 pad=0",
