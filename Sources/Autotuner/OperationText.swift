@@ -133,7 +133,8 @@ public struct OperationText {
       MatmulWorkload(
         a: View(element, [Dim(batch), Dim(m), Dim(k)]),
         b: isConstant ? View(element, right, strides: [0, Dim(n), 1]) : View(element, right),
-        bIsConstant: isConstant, mayRound: try r.mayRound, epilogue: Epilogue(output: View(element, [Dim(batch), Dim(m), Dim(n)]))))
+        bIsConstant: isConstant, mayRound: try r.mayRound,
+        epilogue: Epilogue(output: View(element, [Dim(batch), Dim(m), Dim(n)]))))
   }
 
   /// A product with weights of a few bits, which lie as MatMulNBits has them: `[n, k]`.
@@ -186,7 +187,8 @@ public struct OperationText {
     return .convolution(
       ConvolutionWorkload(
         x: image(h, w, c), w: weights, wIsConstant: true, strides: [stride, stride], dilations: [dilation, dilation],
-        padsBefore: pad, groups: groups, mayRound: try r.mayRound, epilogue: Epilogue(output: image(sizes[0], sizes[1], o))))
+        padsBefore: pad, groups: groups, mayRound: try r.mayRound,
+        epilogue: Epilogue(output: image(sizes[0], sizes[1], o))))
   }
 
   private static func attention(_ r: Reader, _ element: ElementType) throws(Failure) -> Workload {

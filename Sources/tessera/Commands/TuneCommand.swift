@@ -153,7 +153,8 @@ struct TuneCommand: ParsableCommand {
     guard let (busy, all) = BusyProcessors.watch(), Double(all) - busy < Double(threads) - 0.3 else { return }
     let taken = String(format: "%.1f", busy)
     Console.say(
-      "other work takes \(taken) of \(all) CPUs, and kernels are timed on \(threads) threads: what wins now may lose on a quiet machine")
+      "other work takes \(taken) of \(all) CPUs, and kernels are timed on \(threads) threads: what wins now may lose on a quiet machine"
+    )
   }
 
   private func compile(_ model: String, to output: String, _ call: TuneCall, _ target: Target) throws {

@@ -15,7 +15,8 @@ enum BusyProcessors {
 
   /// Of all processors since the start.
   private static func ticks() -> (busy: Int, all: Int)? {
-    guard let text = try? String(contentsOfFile: "/proc/stat", encoding: .utf8), let line = text.split(separator: "\n").first
+    guard let text = try? String(contentsOfFile: "/proc/stat", encoding: .utf8),
+      let line = text.split(separator: "\n").first
     else { return nil }
     // user, nice, system, idle, waiting for devices, interrupts…, stolen; guests are counted as users already.
     let numbers = line.split(separator: " ").dropFirst().prefix(8).compactMap { Int($0) }
