@@ -175,7 +175,7 @@ import TuningDB
     ("conv f32 k=3", "conv: c=, h=, w=, o= are missing, as in 'conv f32 c=320 h=64 w=64 o=320 k=3'"),
     ("nbits f32 m=1 n=8 k=32", "nbits: bits= is missing, as in 'nbits f32 m=1 n=6144 k=2048 bits=4 group=32'"),
     ("attention f32 h=8", "attention: q=, d= are missing, as in 'attention f32 h=8 q=4096 d=40'"),
-    ("matmul f32 m=1 n=1 kk=1", "matmul: no 'kk'; there are m, n, k, batch, b"),
+    ("matmul f32 m=1 n=1 kk=1", "matmul: no 'kk'; there are m, n, k, batch, b, round"),
     ("matmul f32 m=0 n=1 k=1", "matmul: m is a number from 1 to 16777216, not '0'"),
     ("matmul f32 m=-1 n=1 k=1", "matmul: m is a number from 1 to 16777216, not '-1'"),
     ("matmul f32 m=1e3 n=1 k=1", "matmul: m is a number from 1 to 16777216, not '1e3'"),
