@@ -164,9 +164,7 @@ struct FlashProgram {
   }
 
   /// Numbers as what is multiplied; words have those that lie side by side.
-  func factors(_ numbers: Tile) -> Tile {
-    parts == nil ? numbers.cast(element) : numbers.cast(.bfloat16).bitcast(.int32)
-  }
+  private func factors(_ numbers: Tile) -> Tile { parts.map { numbers.words(of: $0) } ?? numbers.cast(element) }
 
   /// Brings the rows of the next panel nearer: each is a stream of its own where heads lie side by side.
   private func fetchNext(_ buffer: TileBuffer, _ batch: Tile, _ head: Tile, _ panel: Tile) {

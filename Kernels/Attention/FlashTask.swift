@@ -231,8 +231,8 @@ struct FlashTask {
       }
     }
     return b.loop(.unrolled(by: p.knobs["unroll"]), to: steps, carrying: [sums]) { step, sums in
-      let words = rows.load([.at(place), .span(zero, 0), .span(step * parts.count, 1)], shape: [p.mr, parts.count])
-      return [sums[0].addingDot(words.bitcast(.int32), factors(step), of: parts)]
+      let numbers = rows.load([.at(place), .span(zero, 0), .span(step * parts.count, 1)], shape: [p.mr, parts.count])
+      return [sums[0].addingDot(numbers.words(of: parts), factors(step), of: parts)]
     }[0]
   }
 

@@ -174,12 +174,10 @@ extension ConvolutionWorkload {
 
   /// What words of channels hold; nil for floats that lie singly.
   func parts(on machine: Machine) -> WordParts? {
-    let isRounded = mayRound == true && wIsConstant && channelsPerGroupOfAny > 1
+    let isRounded = mayRound == true && wIsConstant && w.shape[w.rank - 2].constant! > 1
     if isRounded, x.element == .float32, w.element == .float32, machine.wordDots.contains(.bf16x2) { return .bf16x2 }
     return widens ? machine.parts(x.element, w.element, bIsConstant: wIsConstant, bLimit: wLimit) : nil
   }
-
-  private var channelsPerGroupOfAny: Int { w.shape[w.rank - 2].constant ?? 1 }
 
   /// Steps of k that a tap of one position has: its channels, or words of them.
   func steps(on machine: Machine) -> Int { steps(of: parts(on: machine)) }

@@ -25,7 +25,8 @@ extension WordProgram {
       let numbers = a.load(
         [.at(batch), .gather(rows, 0), .span(step, 1)], shape: [packedRows, count], limits: [nil, limit])
       blocks.store(
-        words(numbers).transpose([1, 0]), [.at(batch), .at(row / mr), .span(step / group, 0), .span(b.index(0), 1)],
+        numbers.words(of: parts).transpose([1, 0]),
+        [.at(batch), .at(row / mr), .span(step / group, 0), .span(b.index(0), 1)],
         limits: [limit.map { $0.ceilDivided(by: group) }, nil])
     }
   }
@@ -123,7 +124,7 @@ extension WordProgram {
       let numbers = from.load(
         [.at(batch), .span(step, 1), .gather(columns, 0)], shape: [nr, count], limits: [nil, limit])
       panels.store(
-        words(numbers).transpose([1, 0]),
+        numbers.words(of: parts).transpose([1, 0]),
         [.at(batch), .at(j / nr), .span(step / 2, 0), .span(b.index(0), 1)],
         limits: [limit.map { $0.ceilDivided(by: 2) }, nil])
     }

@@ -116,12 +116,8 @@ struct WordProgram {
     /// - Parameter limit: numbers of the step, if not all.
     func column(_ step: Tile, limit: Tile?) -> Tile {
       if let blocks { return blocks.load([.at(batch), .at(i / mr), .at(step), .span(zero, 0)], shape: [mr, 1]) }
-      let (shape, limits): ([Int], [Tile?]) = ([mr, group], [nil, limit])
-      if let rounded {
-        return words(
-          rounded.buffer.load([.gather(rows - rounded.first, 0), .span(step * group, 1)], shape: shape, limits: limits))
-      }
-      return words(a.load([.at(batch), .gather(rows, 0), .span(step * group, 1)], shape: shape, limits: limits))
+      let places = TileBuffer.Index.gather(rounded.map { rows - $0.first } ?? rows, 0)
+      return words(rounded, batch, places, count: mr, step, limit: limit)
     }
     func add(_ step: Tile, to sum: Tile, limit: Tile?) -> Tile {
       sum.addingDot(column(step, limit: limit), words(matrix(batch), panel, step), of: parts)
@@ -150,9 +146,16 @@ struct WordProgram {
   /// Which matrix of b's goes with a's.
   private func matrix(_ batch: Tile) -> Tile { w.b.strides[0] == 0 ? b.index(0) : batch }
 
-  /// Numbers as words.
-  func words(_ numbers: Tile) -> Tile {
-    numbers.cast(parts.elements.a).bitcast(.int32)
+  /// Words of a step, of some of the rounded rows, or of a's if there are none.
+  /// - Parameter limit: numbers of the step, if not all.
+  private func words(
+    _ rounded: RoundedRows?, _ batch: Tile, _ rows: TileBuffer.Index, count: Int, _ step: Tile, limit: Tile?
+  ) -> Tile {
+    let (place, shape) = ([rows, TileBuffer.Index.span(step * group, 1)], [count, group])
+    let numbers =
+      rounded?.buffer.load(place, shape: shape, limits: [nil, limit])
+      ?? a.load([.at(batch)] + place, shape: shape, limits: [nil, limit])
+    return numbers.words(of: parts)
   }
 
   /// A row of a panel: a word of each of its columns.
@@ -184,11 +187,7 @@ struct WordProgram {
     let places = (0..<together).map { (column / nr + $0).minimum(last) }
     let rounded = self.rounded(batch, from: zero, to: b.index(rows), most: rows)
     func add(_ step: Tile, to sums: [Tile], limit: Tile?) -> [Tile] {
-      let place: [TileBuffer.Index] = [.span(zero, 0), .span(step * group, 1)]
-      let (shape, limits): ([Int], [Tile?]) = ([rows, group], [nil, limit])
-      let factors = words(
-        rounded?.buffer.load(place, shape: shape, limits: limits)
-          ?? a.load([.at(batch)] + place, shape: shape, limits: limits))
+      let factors = words(rounded, batch, .span(zero, 0), count: rows, step, limit: limit)
       return zip(sums, places).map { $0.addingDot(factors, words(matrix(batch), $1, step), of: parts) }
     }
     let steps = k / group

@@ -3,7 +3,8 @@ import Synchronization
 
 /// What `body` gives for each of 0..<count, in order, up to `jobs` of them worked out at a time.
 /// - Throws: the error of the first body that threw one; then some were not run.
-func concurrently<Result: Sendable>(_ count: Int, jobs: Int, _ body: (Int) throws -> Result) throws -> [Result] {
+@discardableResult
+public func concurrently<Result: Sendable>(_ count: Int, jobs: Int, _ body: (Int) throws -> Result) throws -> [Result] {
   let next = Atomic(0)
   let results = Mutex([Result?](repeating: nil, count: count))
   let failed = Mutex<(index: Int, error: any Error)?>(nil)

@@ -72,8 +72,7 @@ public struct Target: Hashable, Sendable {
   /// `vdpbf16ps` does twice the products of two multiplications of f32 on Zen 4 and 5, and 0.57 of them on Sapphire Rapids and later, where
   /// tiles are for such products: those have `avx512_fp16`.
   public static func native(_ features: Set<String>) -> Target {
-    let isSlow: Set<String> = features.contains("avx512_fp16") ? ["avx512_bf16"] : []
-    let useful = features.subtracting(isSlow)
+    let useful = features.contains("avx512_fp16") ? features.subtracting(["avx512_bf16"]) : features
     return all.first { $0.requiredFeatures.allSatisfy(useful.contains) } ?? all.last!
   }
 

@@ -23,7 +23,7 @@ struct CompiledGraph {
   }
 
   static func write(_ graph: Graph, to path: String, _ options: PipelineOptions = .fromEnvironment()) throws {
-    let target = Target.all.first { $0.requiredFeatures.allSatisfy(CPU.features.contains) }!
+    let target = Target.native(CPU.features)
     try Compilation(optimise(graph, options: options), modelHash: "", options: CompileOptions(targets: [target])).write(
       to: path)
   }

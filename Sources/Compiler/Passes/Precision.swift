@@ -90,32 +90,25 @@ public enum Precision: String, Sendable, Codable, CaseIterable {
   }
 }
 
-/// Whether a number stays finite as bf16: the lowest of f32, which tables of masks hold, would become −∞, and its product with 0 no number.
-@Sendable private func reachesBFloat16(_ value: Double) -> Bool { !value.isFinite || abs(value) < 0x1.FFp127 }
+/// Whether a number stays finite as bf16: the lowest of f32, which tables of masks hold, would become −∞, and its product with 0 no
+/// number.
+private func reachesBFloat16(_ value: Double) -> Bool { !value.isFinite || abs(value) < 0x1.FFp127 }
 
 /// The graph with attention, matrix products and convolutions that may round.
 ///
 /// Sums of few terms may not: what they compute is often places and angles (rotary embeddings multiply a position of up to 10⁵ by a
 /// frequency, one term each), of which an error of 2⁻⁸ is more than a turn.
 @Sendable private func allowRounding(_ graph: Graph) throws -> Graph {
-  let fewestTerms = 16
-  return try Rewriter.rewrite(graph) { rewriter, id in
+  try Rewriter.rewrite(graph) { rewriter, id in
     let node = graph[id]
-    guard let right = node.operands.count > 1 ? node.operands[1] : nil, graph.type(right).element == .float32 else {
-      return nil
-    }
-    let constants = node.operands.prefix(2).compactMap { $0.flatMap { graph.constant($0) } }
-    guard constants.allSatisfy({ $0.element != .float32 || $0.doubles.allSatisfy(reachesBFloat16) }) else { return nil }
-    let shape = graph.type(right).shape
     switch node.op {
     case var op as MatMul:
-      guard shape[shape.count - (op.transposeRight ? 1 : 2)].constant.map({ $0 >= fewestTerms }) ?? true else {
-        return nil
-      }
+      let shape = graph.type(node.operands[1]!).shape
+      guard mayRound(graph, node, terms: shape[shape.count - (op.transposeRight ? 1 : 2)]) else { return nil }
       op.mayRound = true
       return try rewriter.copy(id, as: op)
     case var op as Convolve:
-      guard shape[1...].product.constant.map({ $0 >= fewestTerms }) ?? true else { return nil }
+      guard mayRound(graph, node, terms: graph.type(node.operands[1]!).shape[1...].product) else { return nil }
       op.mayRound = true
       return try rewriter.copy(id, as: op)
     case var op as Attention:
@@ -124,4 +117,14 @@ public enum Precision: String, Sendable, Codable, CaseIterable {
     default: return nil
     }
   }
+}
+
+/// Whether a product is one of f32, sums enough terms, and has no constant factor that would not stay finite.
+private func mayRound(_ graph: Graph, _ node: Graph.Node, terms: Dim) -> Bool {
+  let fewestTerms = 16
+  let factors = node.operands.prefix(2).map { $0! }
+  guard graph.type(factors[1]).element == .float32, terms.constant.map({ $0 >= fewestTerms }) ?? true else {
+    return false
+  }
+  return factors.compactMap(graph.constant).allSatisfy { $0.doubles.allSatisfy(reachesBFloat16) }
 }

@@ -9,7 +9,7 @@ enum WeightsFile {
   /// - Complexity: one pass over the constants; the memory of `jobs` packed ones.
   static func write(_ plan: Plan, _ graph: Graph, to file: PreallocatedFile, at start: Int, jobs: Int) throws {
     let graphs = GraphTree(graph).graphs
-    _ = try concurrently(plan.weights.count, jobs: jobs) { i in
+    try concurrently(plan.weights.count, jobs: jobs) { i in
       let weight = plan.weights[i]
       guard let tensor = graphs[weight.graph].constant(at: weight.value) else { preconditionFailure("a constant") }
       guard let packing = weight.packing else { return try file.write(tensor.bytes, at: start + weight.offset) }

@@ -1,5 +1,5 @@
+import Compiler
 import Foundation
-import Synchronization
 import TensorTypes
 
 /// The cases of `tessera run --list`, each run by a child process.
@@ -25,19 +25,11 @@ struct CaseList {
 
   /// Starts the cases in order, `jobs` at a time, and returns when every one has a status.
   func run(jobs: Int) throws {
-    let next = Atomic<Int>(0)
-    let failure = Mutex<Failure?>(nil)
-    DispatchQueue.concurrentPerform(iterations: min(jobs, max(1, cases.count))) { _ in
-      while failure.withLock({ $0 }) == nil {
-        let index = next.add(1, ordering: .relaxed).oldValue
-        guard index < cases.count else { return }
-        do { try run(cases[index].folder, cases[index].output) } catch {
-          let found = error as? Failure ?? Failure(.ours, "\(error)")
-          failure.withLock { $0 = $0 ?? found }
-        }
+    try concurrently(cases.count, jobs: jobs) { i in
+      do { try run(cases[i].folder, cases[i].output) } catch {
+        throw error as? Failure ?? Failure(.ours, "\(error)")
       }
     }
-    if let failure = failure.withLock({ $0 }) { throw failure }
   }
 
   private func run(_ folder: String, _ output: String) throws {

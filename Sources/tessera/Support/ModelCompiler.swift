@@ -43,7 +43,7 @@ enum ModelCompiler {
   /// - Parameter threads: that share the work; the CPUs there are unless given.
   static func targets(_ names: String, threads: Int?) throws -> [Target] {
     try names.split(separator: ",").map { name in
-      let target = name == "native" ? Target.native(Set(CPU.features)) : try Target.named(String(name))
+      let target = name == "native" ? Target.native(CPU.features) : try Target.named(String(name))
       return target.shared(by: threads ?? ThreadPool.usualSize)
     }
   }
